@@ -1,0 +1,223 @@
+// Package admin is the HTTP server for operators and scripts: the effective
+// config, the numbers, readiness, profiles and a few operations.
+//
+// It knows the rest of the process only through the functions in [Options],
+// which it calls on the goroutines of its requests, several at a time. A
+// function that is not set makes its path answer 501. Answers are JSON unless
+// the path is made for something else (/stats and /metrics are text, and
+// profiles are what pprof reads); an error is {"error": "..."}.
+//
+//	GET  /                    the list of paths
+//	GET  /config              the effective config, secrets masked
+//	GET  /stats               text, "name: value", sorted; ?filter=substring
+//	GET  /stats/prometheus    Prometheus text; /metrics is the same
+//	GET  /services            the services with their state and last error
+//	GET  /hotkeys, /slowlog, /topology    with ?service=
+//	GET  /ready               200 or 503, with the reasons
+//	GET  /live                200
+//	POST /ops/shutdown        begins a graceful shutdown; GET does too, for old scripts
+//	POST /ops/reload, /ops/hotrestart
+//	POST /ops/loglevel        {"level": "DEBUG"} or ?level=DEBUG
+//	GET  /debug/pprof/        profiles, see net/http/pprof
+//
+// A trailing slash does not matter. HEAD works where GET does, but not on
+// /ops/. An operation that a web page of another origin asks for is refused.
+//
+// The server is bounded, so that whatever is done to it the data path does not
+// notice: connections, header and body size, and the time for each part of a
+// request have limits, and one scrape runs at a time.
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"samaritan/internal/stats"
+)
+
+const (
+	maxHeaderBytes = 16 << 10
+	maxBodyBytes   = 64 << 10
+	defaultConns   = 100
+	// cutOff is how long a request may take to end once it was cut off.
+	cutOff = 2 * time.Second
+)
+
+// ErrNotFound in an error of a function in [Options] makes the answer 404.
+var ErrNotFound = errors.New("not found")
+
+// Options is what the server shows and does. Log and the functions must be
+// safe for use by several goroutines. Each function may be nil.
+type Options struct {
+	Log     *slog.Logger // nil discards
+	Version string       // shown at /
+
+	// Sources are asked at each scrape. The server adds its own numbers.
+	Sources func() []stats.Source
+	// Config is the effective config as JSON. Who provides it masks secrets.
+	Config func() ([]byte, error)
+	// Services are all configured services, also those that failed.
+	Services func() []ServiceStatus
+	// Ready says whether the process can serve and, if not, why. nil is ready.
+	Ready func() (ok bool, reasons []string)
+
+	// Topology, HotKeys and SlowLog return what is to be shown as JSON for the
+	// service; "" is a request that names none.
+	Topology func(service string) (any, error)
+	HotKeys  func(service string) (any, error)
+	SlowLog  func(service string) (any, error)
+
+	// Shutdown begins the graceful shutdown and must not wait for it, since
+	// that includes this server. It is called at most once, when the answer is
+	// on its way.
+	Shutdown func()
+	// Reload and HotRestart return once it is known whether it begins.
+	Reload     func() error
+	HotRestart func() error
+	// SetLogLevel returns an error for a level it does not know.
+	SetLogLevel func(level string) error
+
+	// MaxConns bounds the open connections; more are refused with 503 and
+	// closed. 0 is 100.
+	MaxConns int
+	Timeouts Timeouts
+}
+
+// Timeouts bound the parts of a request and of the shutdown. 0 is the default.
+type Timeouts struct {
+	Header   time.Duration // until the header is read: 5 s
+	Read     time.Duration // until the body is read: 10 s
+	Write    time.Duration // until the answer is written, from the header on: 15 s; a profile adds its own time
+	Idle     time.Duration // between two requests: 60 s
+	Shutdown time.Duration // for the requests in progress when Serve ends: 2 s
+}
+
+// ServiceStatus is one line of /services.
+type ServiceStatus struct {
+	Name      string    `json:"name"`
+	Protocol  string    `json:"protocol,omitempty"`
+	Listen    string    `json:"listen,omitempty"` // the address clients connect to
+	State     string    `json:"state"`
+	LastError string    `json:"last_error,omitempty"`
+	Since     time.Time `json:"since,omitzero"` // when it came into this state
+}
+
+// Server is the admin server. New makes it, Serve runs it, once.
+type Server struct {
+	o        Options
+	log      *slog.Logger
+	routes   map[string]*route
+	registry *prometheus.Registry
+	origin   *http.CrossOriginProtection
+
+	scrapeWait time.Duration // a constant, but for tests
+
+	scraping chan struct{} // holds a token while a scrape runs
+	running  running
+	counters counters
+}
+
+// New builds a server and starts nothing.
+func New(o Options) *Server {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxConns <= 0 {
+		o.MaxConns = defaultConns
+	}
+	o.Timeouts.setDefaults()
+	s := &Server{
+		o:          o,
+		log:        o.Log,
+		registry:   prometheus.NewRegistry(),
+		origin:     http.NewCrossOriginProtection(),
+		scrapeWait: scrapeWait,
+		scraping:   make(chan struct{}, 1),
+	}
+	s.registry.MustRegister(
+		stats.NewCollector(s.sources),
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	s.routes = s.table()
+	return s
+}
+
+func (t *Timeouts) setDefaults() {
+	for _, d := range []struct {
+		value *time.Duration
+		def   time.Duration
+	}{
+		{&t.Header, 5 * time.Second},
+		{&t.Read, 10 * time.Second},
+		{&t.Write, 15 * time.Second},
+		{&t.Idle, time.Minute},
+		{&t.Shutdown, 2 * time.Second},
+	} {
+		if *d.value <= 0 {
+			*d.value = d.def
+		}
+	}
+}
+
+// Serve answers requests on ln until ctx ends, lets those in progress finish
+// within Timeouts.Shutdown, cuts off the rest, and closes ln. It returns nil
+// after the end of ctx, and an error when ln fails or when a request still
+// runs after all that.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	srv := s.httpServer(base)
+	served := make(chan error, 1)
+	go s.accept(srv, ln, served)
+
+	var err error
+	select {
+	case err = <-served:
+		err = fmt.Errorf("serve admin on %s: %w", ln.Addr(), err)
+	case <-ctx.Done():
+		grace, stop := context.WithTimeout(base, s.o.Timeouts.Shutdown)
+		_ = srv.Shutdown(grace) // what is left after the grace is cut off below
+		stop()
+		<-served
+	}
+	cancel()
+	_ = srv.Close()
+	return errors.Join(err, s.running.wait(cutOff))
+}
+
+// accept is the goroutine that owns the listener.
+func (s *Server) accept(srv *http.Server, ln net.Listener, served chan<- error) {
+	served <- srv.Serve(&limitListener{Listener: ln, max: int64(s.o.MaxConns), counters: &s.counters})
+}
+
+func (s *Server) httpServer(base context.Context) *http.Server {
+	t := s.o.Timeouts
+	return &http.Server{
+		Handler:           http.HandlerFunc(s.serveHTTP),
+		ReadHeaderTimeout: t.Header,
+		ReadTimeout:       t.Read,
+		WriteTimeout:      t.Write,
+		IdleTimeout:       t.Idle,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		BaseContext:       func(net.Listener) context.Context { return base },
+	}
+}
+
+// sources are those of the process and the server itself.
+func (s *Server) sources() []stats.Source {
+	own := []stats.Source{&s.counters}
+	if s.o.Sources == nil {
+		return own
+	}
+	return append(own, s.o.Sources()...)
+}

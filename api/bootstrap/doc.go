@@ -1,0 +1,3 @@
+// Package bootstrap has the schema of the config file. It is generated from
+// bootstrap.proto.
+package bootstrap

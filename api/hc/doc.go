@@ -1,0 +1,3 @@
+// Package hc has the settings of active health checks. It is generated from
+// hc.proto.
+package hc

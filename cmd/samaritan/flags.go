@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+)
+
+const (
+	defaultConfig = "/etc/samaritan.yaml"
+	defaultDrain  = 10 * time.Second
+	pidFileName   = "samaritan.pid"
+)
+
+// options are the command line.
+type options struct {
+	config  string
+	id      string
+	service string
+	data    string
+	dataSet bool // data was given, and is trusted to be what it is
+	pidFile string
+	version bool
+	check   bool
+	workers int           // at least 1
+	drain   time.Duration // at least 0
+}
+
+// parseFlags reads the command line. What is wrong with it has been written to
+// stderr, with the usage, when it returns an error.
+func parseFlags(args []string, stderr io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("samaritan", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&o.config, "config", defaultConfig, "config `file`, YAML or JSON")
+	flags.StringVar(&o.id, "id", "", "`id` of this instance; overrides instance.id")
+	flags.StringVar(&o.service, "service", "", "`name` of the service that this instance belongs to; overrides instance.belong")
+	flags.StringVar(&o.data, "data", "", "`directory` for run-time files (default "+defaultDataDir()+")")
+	flags.StringVar(&o.pidFile, "pidfile", "", "pid `file` (default "+pidFileName+" in the -data directory)")
+	flags.BoolVar(&o.version, "version", false, "print the version and exit")
+	flags.BoolVar(&o.check, "check", false, "check the config file, print every problem and exit")
+	flags.IntVar(&o.workers, "workers", max(1, runtime.GOMAXPROCS(0)/2), "most event loops, at least 1")
+	flags.DurationVar(&o.drain, "drain", defaultDrain, "how long requests in flight may take to finish at the end")
+	if err := flags.Parse(args); err != nil {
+		return options{}, err
+	}
+	if err := o.complete(flags.Args()); err != nil {
+		fmt.Fprintln(stderr, err)
+		flags.Usage()
+		return options{}, err
+	}
+	return o, nil
+}
+
+// complete checks the flags and fills in what depends on others.
+func (o *options) complete(rest []string) error {
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("unexpected argument %q", rest[0])
+	case o.config == "":
+		return errors.New("-config must not be empty")
+	case o.workers < 1:
+		return errors.New("-workers must be at least 1")
+	case o.drain < 0:
+		return errors.New("-drain must not be negative")
+	}
+	o.dataSet = o.data != ""
+	if !o.dataSet {
+		o.data = defaultDataDir()
+	}
+	if o.pidFile == "" {
+		o.pidFile = filepath.Join(o.data, pidFileName)
+	}
+	return nil
+}
+
+// defaultDataDir is /run/samaritan for root, and $XDG_RUNTIME_DIR/samaritan for
+// others. Where there is no such directory it is one in the directory for
+// temporary files, named after the user.
+func defaultDataDir() string {
+	if os.Getuid() == 0 {
+		return "/run/samaritan"
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "samaritan")
+	}
+	return filepath.Join(os.TempDir(), "samaritan-"+strconv.Itoa(os.Getuid()))
+}

@@ -1,0 +1,81 @@
+// Samaritan is a sidecar: a daemon next to an application that makes a Redis
+// Cluster look like one Redis server.
+//
+// The command only wires the parts together. Flags and the config are checked
+// before anything is opened (flags.go); then everything starts at the same time
+// (run.go) and serves until SIGTERM, SIGINT or /ops/shutdown. The end is in order:
+// the procs drain, then the admin server closes, then the event loops stop.
+//
+// Exit codes: 0 after a graceful end, and for -version and a good -check; 1 for a
+// bad config, for an end that was not graceful and for a second signal; 2 for bad
+// flags.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	"samaritan/config"
+)
+
+// The build sets these.
+var (
+	version = "dev"
+	commit  = "unknown"
+	date    = "unknown"
+)
+
+const (
+	exitOK = iota
+	exitFailed
+	exitUsage
+)
+
+func main() { os.Exit(start(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// start does what the flags say and returns the exit code.
+func start(args []string, stdout, stderr io.Writer) int {
+	o, err := parseFlags(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		return exitUsage // parseFlags has told it
+	case o.version:
+		fmt.Fprintf(stdout, "samaritan %s (commit %s, built %s, %s %s/%s)\n", version, commit, date, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return exitOK
+	}
+	boot, err := config.Options{InstanceID: o.id, Belong: o.service}.Load(o.config)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitFailed
+	}
+	if o.check {
+		fmt.Fprintf(stdout, "%s: OK\n", o.config)
+		return exitOK
+	}
+	return serve(o, boot, stderr)
+}
+
+// serve runs the daemon.
+func serve(o options, boot *config.Bootstrap, stderr io.Writer) int {
+	log, err := newLogger(boot.Proto.Log)
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: log: %v\n", o.config, err)
+		return exitFailed
+	}
+	defer log.Close()
+	d, err := newDaemon(o, boot, log)
+	if err == nil {
+		err = d.run()
+	}
+	if err != nil {
+		log.Error("samaritan ends", "error", err)
+		return exitFailed
+	}
+	return exitOK
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"samaritan/internal/eventloop"
+)
+
+func TestNotifierTellsWhatChanged(t *testing.T) {
+	var sent, reasons []string
+	n := &notifier{
+		ready: func() (bool, []string) { return len(reasons) == 0, reasons },
+		send:  func(state string) { sent = append(sent, state) },
+	}
+	reasons = []string{"service a: line one\nREADY=1", "service b: x"}
+	n.look()
+	n.look()
+	reasons = nil
+	n.look()
+	n.look()
+	reasons = []string{"service b: gone"}
+	n.look()
+	reasons = nil
+	n.look()
+	assert.Equal(t, []string{
+		"STATUS=not ready: service a: line one READY=1; service b: x",
+		"READY=1\nSTATUS=ready",
+		"STATUS=not ready: service b: gone",
+		"STATUS=ready",
+	}, sent)
+}
+
+func TestWatchdogIsFedByLoopsThatMove(t *testing.T) {
+	loops, err := eventloop.NewGroup(1)
+	assert.NoError(t, err)
+	var sent []string
+	n := newNotifier(slog.New(slog.DiscardHandler), nil, loops)
+	n.send = func(state string) { sent = append(sent, state) }
+	assert.False(t, n.feed(t.Context(), 10*time.Millisecond), "the loop does not run yet")
+
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- loops.Run(ctx) }()
+	assert.True(t, n.feed(t.Context(), patience))
+	assert.Equal(t, []string{"WATCHDOG=1"}, sent)
+	cancel()
+	assert.NoError(t, <-ended)
+}
+
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	var calls []string
+	s := &signals{
+		log:  slog.New(slog.DiscardHandler),
+		stop: func() { calls = append(calls, "stop") },
+		now:  func() { calls = append(calls, "now") },
+	}
+	ending := false
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT} {
+		ending = s.one(sig, ending)
+	}
+	assert.Equal(t, []string{"stop", "now"}, calls)
+}

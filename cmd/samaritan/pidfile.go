@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// makeDataDir makes the directory for run-time files, for the owner alone. One
+// that is there already is used as it is when the user named it; at the default
+// place, which may be open to others, it has to be a directory of ours.
+func makeDataDir(dir string, named bool) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if named {
+		return nil
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !info.IsDir() || ok && int(st.Uid) != os.Getuid() {
+		return fmt.Errorf("%s is not a directory of this user", dir)
+	}
+	return nil
+}
+
+// pidFile is the file that tells scripts our pid. It has one line.
+type pidFile struct{ path string }
+
+// errLiving says that the pid file is that of another samaritan.
+var errLiving = errors.New("the pid file belongs to a living process")
+
+// write puts our pid there, all at once. The file of a process that is gone is
+// replaced; that of a living samaritan is left alone, with errLiving.
+func (f pidFile) write() error {
+	if pid := f.read(); pid != os.Getpid() && isSamaritan(pid) {
+		return fmt.Errorf("%s: %w (%d)", f.path, errLiving, pid)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(f.path), "."+filepath.Base(f.path)+"-")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(tmp, "%d\n", os.Getpid())
+	err = errors.Join(err, tmp.Chmod(0o644), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), f.path)
+	}
+	if err != nil {
+		_ = os.Remove(tmp.Name())
+	}
+	return err
+}
+
+// remove deletes the file if it still has our pid.
+func (f pidFile) remove() error {
+	if f.read() != os.Getpid() {
+		return nil
+	}
+	return os.Remove(f.path)
+}
+
+// read returns the pid in the file, 0 when there is none.
+func (f pidFile) read() int {
+	text, err := os.ReadFile(f.path)
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || pid < 0 {
+		return 0
+	}
+	return pid
+}
+
+// isSamaritan tells whether the process lives and has the name that we have.
+func isSamaritan(pid int) bool {
+	if pid <= 0 {
+		return false
+	}
+	theirs, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		return false
+	}
+	ours, err := os.ReadFile("/proc/self/comm")
+	return err == nil && bytes.Equal(theirs, ours)
+}

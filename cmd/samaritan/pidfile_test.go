@@ -1,0 +1,68 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestPidFile(t *testing.T) {
+	// A living process with our name: a daemon that waits for a dead cluster.
+	other := launch(t, []string{freeAddress(t)})
+	other.await("/live", 200, "")
+	own := strconv.Itoa(os.Getpid()) + "\n"
+	living := strconv.Itoa(other.cmd.Process.Pid) + "\n"
+	tests := map[string]struct {
+		before, after string
+		err           error
+		removed       bool
+	}{
+		"none":                            {"", own, nil, true},
+		"garbage":                         {"x\n", own, nil, true},
+		"ours":                            {own, own, nil, true},
+		"of nobody":                       {"999999999\n", own, nil, true},
+		"of init, which is not samaritan": {"1\n", own, nil, true},
+		"of a living one":                 {living, living, errLiving, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := pidFile{filepath.Join(t.TempDir(), "x.pid")}
+			if tt.before != "" {
+				require.NoError(t, os.WriteFile(f.path, []byte(tt.before), 0o600))
+			}
+			require.ErrorIs(t, f.write(), tt.err)
+			text, err := os.ReadFile(f.path)
+			require.NoError(t, err)
+			assert.Equal(t, tt.after, string(text))
+			require.NoError(t, f.remove())
+			_, err = os.Stat(f.path)
+			assert.Equal(t, tt.removed, os.IsNotExist(err))
+			left, err := filepath.Glob(filepath.Dir(f.path) + "/.*")
+			require.NoError(t, err)
+			assert.Empty(t, left, "no temporary file stays")
+		})
+	}
+	require.Error(t, pidFile{filepath.Join(t.TempDir(), "no", "x.pid")}.write())
+	require.NoError(t, pidFile{filepath.Join(t.TempDir(), "x.pid")}.remove())
+}
+
+func TestDataDirectoryIsForTheOwnerAlone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	require.NoError(t, makeDataDir(dir, false))
+	info, err := os.Stat(dir)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o700), info.Mode().Perm())
+	require.NoError(t, makeDataDir(dir, false), "it is there already")
+
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(dir, link))
+	require.Error(t, makeDataDir(link, false), "somebody else's idea of a directory")
+	require.NoError(t, makeDataDir(link, true))
+	file := filepath.Join(dir, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	require.Error(t, makeDataDir(file, true))
+}

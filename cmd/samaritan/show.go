@@ -1,0 +1,104 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"samaritan/admin"
+	"samaritan/controller"
+	"samaritan/internal/stats"
+)
+
+// adminOptions is what the admin server sees of the daemon.
+func (d *process) adminOptions() admin.Options {
+	return admin.Options{
+		Log:         d.log.With("component", "admin"),
+		Version:     version,
+		Sources:     d.sources,
+		Config:      func() ([]byte, error) { return json.Marshal(d.boot) },
+		Services:    d.services,
+		Ready:       d.ready,
+		Topology:    d.topology,
+		Shutdown:    d.stop,
+		SetLogLevel: d.log.SetLevel,
+	}
+}
+
+// sources are all numbers but those of the admin server.
+func (d *process) sources() []stats.Source {
+	own := []stats.Source{d.runtime, stats.SourceFunc(d.stats)}
+	return append(own, d.controller.Sources()...)
+}
+
+func (d *process) stats(emit func(stats.Sample)) {
+	loops := d.loops.Loops()
+	conns := 0
+	for _, l := range loops {
+		conns += l.Conns()
+	}
+	emit(stats.Sample{Name: "runtime.loops", Kind: stats.Gauge, Value: float64(len(loops)), Help: "Event loops in use."})
+	emit(stats.Sample{Name: "runtime.loop_connections", Kind: stats.Gauge, Value: float64(conns), Help: "Connections of the event loops, of clients and to nodes."})
+	emit(stats.Sample{Name: "runtime.log_dropped_total", Value: float64(d.log.Dropped()), Help: "Log lines that the syslog server did not get."})
+}
+
+// ready is the controller's word for the services that it knows, and no for those
+// it has not been told of yet.
+func (d *process) ready() (bool, []string) {
+	if d.stopping.Err() != nil {
+		return false, []string{"shutting down"}
+	}
+	known := map[string]bool{}
+	for _, s := range d.controller.Services() {
+		known[s.Name] = true
+	}
+	ok, reasons := d.controller.Ready()
+	for _, svc := range d.store.Services() {
+		if !known[svc.Name] {
+			ok, reasons = false, append(reasons, "service "+svc.Name+": not started yet")
+		}
+	}
+	return ok, reasons
+}
+
+func (d *process) services() []admin.ServiceStatus {
+	list := d.controller.Services()
+	shown := make([]admin.ServiceStatus, len(list))
+	for i, s := range list {
+		shown[i] = admin.ServiceStatus{
+			Name: s.Name, Protocol: s.Protocol, Listen: s.Listen,
+			State: string(s.State), LastError: lastError(s), Since: s.Since,
+		}
+	}
+	return shown
+}
+
+// lastError has the time of the next try in it: scripts read the state, people
+// this.
+func lastError(s controller.ServiceStatus) string {
+	if s.LastError == "" || s.NextRetry.IsZero() {
+		return s.LastError
+	}
+	return fmt.Sprintf("%s (next try at %s)", s.LastError, s.NextRetry.UTC().Format(time.RFC3339))
+}
+
+// mapper is a proc that has a topology to show.
+type mapper interface{ Topology() any }
+
+// topology returns that of a service, or of all that have one by their names.
+func (d *process) topology(service string) (any, error) {
+	if service == "" {
+		all := map[string]any{}
+		for _, s := range d.controller.Services() {
+			if m, ok := d.controller.Proc(s.Name).(mapper); ok {
+				all[s.Name] = m.Topology()
+			}
+		}
+		return all, nil
+	}
+	m, ok := d.controller.Proc(service).(mapper)
+	if !ok {
+		return nil, fmt.Errorf("topology of service %q: %w", service, admin.ErrNotFound)
+	}
+	return m.Topology(), nil
+}

@@ -1,0 +1,314 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"samaritan/api/service"
+)
+
+// svc makes a service that listens on port and has the endpoints 10.0.0.h:1.
+func svc(t testing.TB, name string, port uint32, hosts ...int) *Service {
+	t.Helper()
+	var endpoints []*service.Endpoint
+	for _, h := range hosts {
+		endpoints = append(endpoints, endpoint(fmt.Sprintf("10.0.0.%d", h), 1))
+	}
+	s, err := NewService(name, tcpConfig(port), endpoints)
+	require.NoError(t, err)
+	return s
+}
+
+// running starts the store in a bubble, in which a pause of all goroutines
+// means that there is nothing more to come.
+func running(t *testing.T, test func(*testing.T, *Store)) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewStore()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		test(t, s)
+		cancel()
+		require.NoError(t, <-done)
+		_, open := <-s.Events()
+		assert.False(t, open, "the channel is closed")
+	})
+}
+
+// drain returns all events there are, in short.
+func drain(s *Store) []string {
+	var events []string
+	for {
+		synctest.Wait()
+		select {
+		case e := <-s.Events():
+			events = append(events, short(e))
+		default:
+			return events
+		}
+	}
+}
+
+func short(e Event) string {
+	switch e := e.(type) {
+	case ServiceAdded:
+		return fmt.Sprintf("add %s:%d/%d", e.Service.Name, e.Service.Config.Listener.Address.Port, len(e.Service.Endpoints))
+	case ServiceRemoved:
+		return "remove " + e.Name
+	case ConfigChanged:
+		return fmt.Sprintf("config %s:%d/%d was %d", e.Service.Name, e.Service.Config.Listener.Address.Port,
+			len(e.Service.Endpoints), e.Old.Config.Listener.Address.Port)
+	case EndpointsChanged:
+		return fmt.Sprintf("endpoints %s:%d/%d +%d -%d", e.Service.Name, e.Service.Config.Listener.Address.Port,
+			len(e.Service.Endpoints), len(e.Added), len(e.Removed))
+	}
+	return "?"
+}
+
+func TestStoreTellsChangesInAFixedOrder(t *testing.T) {
+	running(t, func(t *testing.T, s *Store) {
+		require.NoError(t, s.Apply("file", []*Service{svc(t, "c", 3, 1), svc(t, "a", 1, 1), svc(t, "b", 2, 1)}))
+		assert.Equal(t, []string{"add a:1/1", "add b:2/1", "add c:3/1"}, drain(s))
+
+		require.NoError(t, s.Apply("file", []*Service{svc(t, "0", 9, 1), svc(t, "a", 5, 1, 2), svc(t, "b", 2, 2, 3)}))
+		assert.Equal(t, []string{
+			"remove c", "config a:5/1 was 1", "endpoints a:5/2 +1 -0", "endpoints b:2/2 +2 -1", "add 0:9/1",
+		}, drain(s))
+	})
+}
+
+func TestStoreIsSilentWhenNothingChanged(t *testing.T) {
+	running(t, func(t *testing.T, s *Store) {
+		require.NoError(t, s.Apply("file", []*Service{svc(t, "a", 1, 1, 2)}))
+		drain(s)
+		require.NoError(t, s.Apply("file", []*Service{svc(t, "a", 1, 1, 2)}))
+		assert.Empty(t, drain(s))
+		require.NoError(t, s.Apply("file", []*Service{svc(t, "a", 1, 2, 1)}), "in another order")
+		assert.Empty(t, drain(s))
+	})
+}
+
+func TestStoreTellsAnEndpointThatChangedItsState(t *testing.T) {
+	running(t, func(t *testing.T, s *Store) {
+		up := endpoint("10.0.0.1", 1)
+		down := endpoint("10.0.0.1", 1)
+		down.State = service.Endpoint_DOWN
+		before, err := NewService("a", tcpConfig(1), []*service.Endpoint{up})
+		require.NoError(t, err)
+		after, err := NewService("a", tcpConfig(1), []*service.Endpoint{down})
+		require.NoError(t, err)
+		require.NoError(t, s.Apply("file", []*Service{before}))
+		drain(s)
+		require.NoError(t, s.Apply("file", []*Service{after}))
+		e := (<-s.Events()).(EndpointsChanged)
+		assert.Equal(t, service.Endpoint_UP, e.Removed[0].State)
+		assert.Equal(t, service.Endpoint_DOWN, e.Added[0].State)
+		assert.Same(t, after, e.Service)
+	})
+}
+
+func TestStoreRefusesTheNameOfAnotherSource(t *testing.T) {
+	running(t, func(t *testing.T, s *Store) {
+		require.NoError(t, s.Apply("file", []*Service{svc(t, "a", 1, 1)}))
+		drain(s)
+		err := s.Apply("dynamic", []*Service{svc(t, "b", 2, 1), svc(t, "a", 3, 1)})
+		require.EqualError(t, err, `service "a" of source "dynamic" is owned by source "file"`)
+		assert.Empty(t, drain(s), "nothing of it is applied")
+		assert.Len(t, s.Services(), 1)
+
+		require.NoError(t, s.Apply("file", nil))
+		require.NoError(t, s.Apply("dynamic", []*Service{svc(t, "a", 3, 1)}), "the name is free now")
+		assert.Equal(t, []string{"config a:3/1 was 1"}, drain(s))
+	})
+}
+
+func TestStoreRefusesBadLists(t *testing.T) {
+	s := NewStore()
+	a := svc(t, "a", 1)
+	assert.EqualError(t, s.Apply("file", []*Service{a, a}), `source "file" has two services "a"`)
+	assert.EqualError(t, s.Apply("file", []*Service{nil}), `source "file": service 0 is nil`)
+	assert.Empty(t, s.Services())
+}
+
+func TestStoreSourcesAreIndependent(t *testing.T) {
+	running(t, func(t *testing.T, s *Store) {
+		require.NoError(t, s.Apply("file", []*Service{svc(t, "b", 1, 1)}))
+		require.NoError(t, s.Apply("dynamic", []*Service{svc(t, "a", 2, 1)}))
+		assert.Equal(t, []string{"add b:1/1", "add a:2/1"}, drain(s))
+		names := []string{}
+		for _, svc := range s.Services() {
+			names = append(names, svc.Name)
+		}
+		assert.Equal(t, []string{"a", "b"}, names)
+		require.NoError(t, s.Apply("dynamic", nil))
+		assert.Equal(t, []string{"remove a"}, drain(s))
+	})
+}
+
+func TestStoreCoalescesAStormIntoTheLastState(t *testing.T) {
+	running(t, func(t *testing.T, s *Store) {
+		for port := range uint32(1000) {
+			require.NoError(t, s.Apply("file", []*Service{svc(t, "a", port+1, 1), svc(t, "b", 2000, 1)}))
+		}
+		assert.Equal(t, []string{"add a:1000/1", "add b:2000/1"}, drain(s))
+		for port := range uint32(1000) {
+			require.NoError(t, s.Apply("file", []*Service{svc(t, "a", port+1, 1), svc(t, "b", 2000, int(port%200)+2)}))
+		}
+		assert.Equal(t, []string{"endpoints b:2000/1 +1 -1"}, drain(s), "a is as it was")
+	})
+}
+
+func TestStoreDoesNotTellWhatWasTakenBack(t *testing.T) {
+	running(t, func(t *testing.T, s *Store) {
+		require.NoError(t, s.Apply("file", []*Service{svc(t, "a", 1, 1)}))
+		require.NoError(t, s.Apply("file", nil))
+		assert.Empty(t, drain(s))
+	})
+}
+
+func TestStoreRemovesBeforeAnotherServiceTakesTheListener(t *testing.T) {
+	running(t, func(t *testing.T, s *Store) {
+		require.NoError(t, s.Apply("file", []*Service{svc(t, "a", 1, 1), svc(t, "b", 2, 1)}))
+		drain(s)
+		require.NoError(t, s.Apply("file", []*Service{svc(t, "a", 3, 1), svc(t, "b", 2, 1)}))
+		synctest.Wait() // the change of a waits for the consumer
+		require.NoError(t, s.Apply("file", []*Service{svc(t, "a", 2, 1)}))
+		assert.Equal(t, []string{"remove b", "config a:2/1 was 1"}, drain(s))
+	})
+}
+
+func TestStoreServiceThatAlwaysChangesDoesNotStarveOthers(t *testing.T) {
+	running(t, func(t *testing.T, s *Store) {
+		require.NoError(t, s.Apply("file", []*Service{svc(t, "a", 1, 1), svc(t, "z", 2, 1)}))
+		drain(s)
+		z := svc(t, "z", 3, 1)
+		var seen []string
+		for port := range uint32(3) {
+			require.NoError(t, s.Apply("file", []*Service{svc(t, "a", 100+port, 1), z}))
+			synctest.Wait()
+			seen = append(seen, short(<-s.Events()))
+		}
+		assert.Contains(t, seen, "config z:3/1 was 2")
+	})
+}
+
+func TestStoreRunsOnce(t *testing.T) {
+	running(t, func(t *testing.T, s *Store) {
+		synctest.Wait()
+		assert.ErrorIs(t, s.Run(t.Context()), ErrRunning)
+	})
+}
+
+func TestStoreStopsWhileAnEventWaits(t *testing.T) {
+	running(t, func(t *testing.T, s *Store) {
+		require.NoError(t, s.Apply("file", []*Service{svc(t, "a", 1, 1)}))
+		synctest.Wait()
+	})
+}
+
+// A consumer that applies each event to what it has must end with what the
+// sources want, and each event must fit what it has.
+func TestStoreEventsAddUpToTheLastState(t *testing.T) {
+	s := NewStore()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = s.Run(ctx) })
+	for _, source := range []string{"x", "y"} {
+		wg.Go(func() { storm(t, s, source) })
+	}
+	have := map[string]*Service{}
+	for len(have) != 2 || have["x-end"] == nil || have["y-end"] == nil {
+		if err := follow(have, <-s.Events()); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	for _, want := range s.Services() {
+		assert.Same(t, want, have[want.Name])
+	}
+	cancel()
+	for range s.Events() {
+		t.Error("an event after the last state")
+	}
+	wg.Wait()
+}
+
+// storm applies random states of one source, and at last a service of its own.
+func storm(t *testing.T, s *Store, source string) {
+	r := rand.New(rand.NewPCG(1, uint64(source[0])))
+	for range 500 {
+		var services []*Service
+		for i := range 5 {
+			if r.IntN(3) > 0 {
+				services = append(services, svc(t, fmt.Sprintf("%s%d", source, i), r.Uint32N(3)+1, r.IntN(3)+1))
+			}
+		}
+		assert.NoError(t, s.Apply(source, services))
+	}
+	assert.NoError(t, s.Apply(source, []*Service{svc(t, source+"-end", 1, 1)}))
+}
+
+var errMisfit = errors.New("event does not fit the state")
+
+// follow applies an event as a consumer would.
+func follow(have map[string]*Service, e Event) error {
+	switch e := e.(type) {
+	case ServiceAdded:
+		if have[e.Service.Name] != nil {
+			return fmt.Errorf("%w: %s", errMisfit, short(e))
+		}
+		have[e.Service.Name] = e.Service
+	case ServiceRemoved:
+		if have[e.Name] == nil {
+			return fmt.Errorf("%w: %s", errMisfit, short(e))
+		}
+		delete(have, e.Name)
+	case ConfigChanged:
+		if have[e.Service.Name] != e.Old {
+			return fmt.Errorf("%w: %s", errMisfit, short(e))
+		}
+		have[e.Service.Name] = e.Service
+	case EndpointsChanged:
+		old := have[e.Service.Name]
+		if old == nil || len(old.Endpoints)-len(e.Removed)+len(e.Added) != len(e.Service.Endpoints) {
+			return fmt.Errorf("%w: %s", errMisfit, short(e))
+		}
+		have[e.Service.Name] = e.Service
+	}
+	return nil
+}
+
+func ExampleStore() {
+	b, err := Parse("samaritan.yaml", []byte(`
+static_services:
+  - name: redis-demo
+    config:
+      listener: {address: {ip: 127.0.0.1, port: 6379}}
+      protocol: Redis
+    endpoints:
+      - address: {ip: 10.0.0.1, port: 7000}
+`))
+	if err != nil {
+		fmt.Println(err) // one line for each problem
+		return
+	}
+	store := NewStore()
+	ctx, cancel := context.WithCancel(context.Background())
+	go store.Run(ctx)
+	_ = store.Apply("file", b.Services)
+	event := (<-store.Events()).(ServiceAdded)
+	fmt.Println("start", event.Service.Name)
+	cancel()
+	for range store.Events() { // closed when Run is done
+	}
+	// Output: start redis-demo
+}

@@ -1,0 +1,96 @@
+package eventloop
+
+import "math/bits"
+
+const (
+	minBufClass = 10 // 1 KiB: the output of one iteration for one unpipelined connection
+	maxBufClass = 20 // 1 MiB: larger buffers are left to the garbage collector
+	bufClasses  = maxBufClass - minBufClass + 1
+
+	// poolLimit bounds the bytes that one size class keeps for reuse.
+	poolLimit = 4 << 20
+)
+
+// Buf is a byte buffer of a loop, counted by reference. Its capacity never
+// changes, so slices into it stay valid while a reference is held.
+type Buf struct {
+	// B holds the bytes filled so far. Owners append within its capacity.
+	B []byte
+
+	refs  int32
+	class int8 // index into the pool, -1 when not pooled
+	next  *Buf // free list
+	pool  *bufPool
+}
+
+// Retain takes one more reference.
+func (b *Buf) Retain() { b.refs++ }
+
+// Release gives one reference back; the last one returns the buffer to its loop.
+func (b *Buf) Release() {
+	b.refs--
+	if b.refs == 0 {
+		b.pool.put(b)
+	}
+}
+
+// Sole tells whether the caller's reference is the only one left.
+func (b *Buf) Sole() bool { return b.refs == 1 }
+
+// Room is the number of bytes that can still be appended.
+func (b *Buf) Room() int { return cap(b.B) - len(b.B) }
+
+// Ref is a range of bytes in a Buf. It does not hold a reference by itself:
+// whoever keeps a Ref beyond a callback calls Retain, and Release later.
+type Ref struct {
+	Buf      *Buf
+	Off, Len int
+}
+
+// Bytes returns the bytes referred to.
+func (r Ref) Bytes() []byte { return r.Buf.B[r.Off : r.Off+r.Len] }
+
+// bufPool keeps free buffers by size class, last in first out, so that the
+// buffer handed out is the one most likely still in the cache.
+type bufPool struct {
+	free  [bufClasses]*Buf
+	count [bufClasses]int
+}
+
+// get returns a buffer with one reference and room for at least n bytes.
+func (p *bufPool) get(n int) *Buf {
+	class := max(bits.Len(uint(max(n, 1)-1)), minBufClass) - minBufClass
+	if class >= bufClasses {
+		return &Buf{B: make([]byte, 0, n), refs: 1, class: -1, pool: p}
+	}
+	if b := p.free[class]; b != nil {
+		p.free[class] = b.next
+		p.count[class]--
+		b.next = nil
+		b.refs = 1
+		return b
+	}
+	return &Buf{B: make([]byte, 0, 1<<(class+minBufClass)), refs: 1, class: int8(class), pool: p}
+}
+
+func (p *bufPool) put(b *Buf) {
+	c := b.class
+	if c < 0 || p.count[c] >= poolLimit>>(int(c)+minBufClass) {
+		b.B = nil
+		return
+	}
+	b.B = b.B[:0]
+	b.next = p.free[c]
+	p.free[c] = b
+	p.count[c]++
+}
+
+// Sub returns the reference to part, which must lie in r.Bytes() and not have had its
+// capacity cut.
+func (r Ref) Sub(part []byte) Ref {
+	// Both slices end at the same capacity, whatever their beginnings.
+	return Ref{Buf: r.Buf, Off: cap(r.Buf.B) - cap(part), Len: len(part)}
+}
+
+// First returns the first n bytes of r.
+func (r Ref) First(n int) Ref { return Ref{Buf: r.Buf, Off: r.Off, Len: n} }

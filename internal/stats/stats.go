@@ -1,0 +1,102 @@
+// Package stats is what the process reports at a scrape, and how a report is
+// rendered.
+//
+// The numbers live where they change: a loop or a goroutine owns plain
+// counters and [Histogram] values and nothing here locks them. A [Source]
+// knows how to read its numbers safely (an event loop does it by posting a
+// function to itself) and emits them as [Sample] values. [Gather] collects all
+// sources into one [Snapshot], adding up what several loops report under the
+// same name. A snapshot renders as text ([Snapshot.WriteText]) and, through
+// [Collector], as Prometheus metrics.
+//
+// The package keeps no state between scrapes, starts no goroutine and imports
+// no other package of this module.
+package stats
+
+import (
+	"strings"
+)
+
+// Kind says how a sample behaves over time.
+type Kind uint8
+
+const (
+	// Counter only grows while the process lives.
+	Counter Kind = iota
+	// Gauge goes up and down.
+	Gauge
+	// Distribution is a histogram: Hist is set and Value is not used.
+	Distribution
+)
+
+// Sample is one number, or one histogram, at the moment of a scrape.
+type Sample struct {
+	// Service is the name of the service as configured; "" is the process.
+	Service string
+	// Name is the dotted name without the service, as in "downstream.cx_total",
+	// "upstream.slots_refresh.total" or "redis.total". It ends in its unit
+	// (_ms, _micros, _sec, _bytes) when it has one.
+	Name string
+	// Command is the Redis command the number belongs to, or "". In the text
+	// it follows the first part of the name (redis.get.total), in Prometheus
+	// it is the label redis_cmd.
+	Command string
+	Kind    Kind
+	Value   float64
+	// Hist must not change after it was emitted. Its owner emits a clone.
+	Hist *Histogram
+	// Scale is what one unit of Hist is worth in the unit of the name: 0.001
+	// for microseconds under a name in _ms. 0 means 1.
+	Scale float64
+	// Help is the Prometheus help text; "" gives one made from the name.
+	Help string
+}
+
+// Source is something that reports samples.
+type Source interface {
+	// Stats calls emit once per sample, on the calling goroutine. Several
+	// calls may run at the same time. A call must end within about a second,
+	// even when a loop it asks is stuck; what is missing is then not emitted.
+	Stats(emit func(Sample))
+}
+
+// SourceFunc makes a function a [Source].
+type SourceFunc func(emit func(Sample))
+
+// Stats calls f.
+func (f SourceFunc) Stats(emit func(Sample)) { f(emit) }
+
+// textName is the full dotted name of s: service.<name>.<first>.<command>.<rest>.
+func (s *Sample) textName() string {
+	name := s.Name
+	if s.Command != "" {
+		first, rest, _ := strings.Cut(name, ".")
+		name = first + "." + textPart(s.Command)
+		if rest != "" {
+			name += "." + rest
+		}
+	}
+	if s.Service != "" {
+		name = "service." + textPart(s.Service) + "." + name
+	}
+	return name
+}
+
+// scale is Scale with its default.
+func (s *Sample) scale() float64 {
+	if s.Scale == 0 {
+		return 1
+	}
+	return s.Scale
+}
+
+// textPart makes a service or command name one part of a dotted name: dots,
+// and whatever would break a line of "name: value", become '_'.
+func textPart(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r <= ' ' || r == '.' || r == ':' || r == 0x7f || r == '\uFFFD' {
+			return '_'
+		}
+		return r
+	}, s)
+}

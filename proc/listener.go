@@ -1,0 +1,205 @@
+package proc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	keepAliveIdle     = 15 * time.Second
+	keepAliveInterval = 15 * time.Second
+	acceptBackoffMin  = 5 * time.Millisecond
+	acceptBackoffMax  = time.Second
+)
+
+// Listener accepts connections as plain non-blocking sockets, holds them to a
+// limit, and backs off when the process runs out of descriptors.
+//
+// Run accepts on one goroutine. SetLimit, Release and the counters may be used from
+// any other.
+type Listener struct {
+	// immutable
+	ln      net.Listener
+	refusal []byte // sent to a client that is turned away
+	log     *slog.Logger
+
+	// atomic
+	limit      atomic.Int64
+	active     atomic.Int64
+	restricted atomic.Uint64
+
+	closeOnce sync.Once
+	file      atomic.Pointer[os.File] // a duplicate of ln's descriptor, while Run accepts
+	reserve   int // a descriptor kept back to turn clients away with when there are no more, -1: none
+}
+
+// NewListener wraps a bound listener (TCP or unix). Clients over the limit are sent
+// refusal, in the words of their protocol, and closed.
+func NewListener(ln net.Listener, limit int, refusal string, log *slog.Logger) *Listener {
+	l := &Listener{ln: ln, refusal: []byte(refusal), log: log, reserve: openReserve()}
+	l.SetLimit(limit)
+	return l
+}
+
+// SetLimit changes how many connections may be open at once; 0 means no limit.
+// Connections that are open already stay.
+func (l *Listener) SetLimit(n int) { l.limit.Store(int64(n)) }
+
+// Active is the number of connections accepted and not yet released.
+func (l *Listener) Active() int { return int(l.active.Load()) }
+
+// Restricted counts the clients that were turned away.
+func (l *Listener) Restricted() uint64 { return l.restricted.Load() }
+
+// Addr is the bound address.
+func (l *Listener) Addr() net.Addr { return l.ln.Addr() }
+
+// Release says that one accepted connection has ended.
+func (l *Listener) Release() { l.active.Add(-1) }
+
+// Close unbinds the address; Run returns. Closing twice does nothing.
+func (l *Listener) Close() {
+	l.closeOnce.Do(func() {
+		_ = l.ln.Close()
+		if f := l.file.Load(); f != nil {
+			_ = f.Close()
+		}
+	})
+}
+
+// socket makes the listening socket usable for accepting raw: package net lets nobody
+// wait on a listener's own descriptor, so this waits on a second one.
+func (l *Listener) socket() (syscall.RawConn, error) {
+	filer, ok := l.ln.(interface{ File() (*os.File, error) })
+	if !ok {
+		return nil, fmt.Errorf("%T has no descriptor", l.ln)
+	}
+	f, err := filer.File()
+	if err != nil {
+		return nil, err
+	}
+	l.file.Store(f)
+	return f.SyscallConn()
+}
+
+// Run accepts until ctx ends or the listener is closed, and then returns nil. Each
+// socket is handed to serve, which owns it and arranges for one Release.
+func (l *Listener) Run(ctx context.Context, serve func(fd int)) error {
+	raw, err := l.socket()
+	if err != nil {
+		return fmt.Errorf("listener %s: %w", l.ln.Addr(), err)
+	}
+	defer context.AfterFunc(ctx, l.Close)()
+	defer l.Close()
+	defer l.dropReserve()
+	backoff := time.Duration(0)
+	for {
+		fd, err := accept(raw)
+		switch {
+		case err == nil:
+			backoff = 0
+			l.admit(fd, serve)
+		case errors.Is(err, os.ErrClosed):
+			return nil
+		case errors.Is(err, syscall.ECONNABORTED), errors.Is(err, syscall.EINTR):
+		default:
+			backoff = min(max(2*backoff, acceptBackoffMin), acceptBackoffMax)
+			l.log.Error("cannot accept a client, trying again", "error", err, "in", backoff)
+			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+				l.refuseOne(raw)
+			}
+			if !wait(ctx, backoff) {
+				return nil
+			}
+		}
+	}
+}
+
+// admit counts the connection in, or turns it away.
+func (l *Listener) admit(fd int, serve func(fd int)) {
+	n := l.active.Add(1)
+	if limit := l.limit.Load(); limit > 0 && n > limit {
+		l.active.Add(-1)
+		l.turnAway(fd)
+		return
+	}
+	setSocketOptions(fd)
+	serve(fd)
+}
+
+func (l *Listener) turnAway(fd int) {
+	l.restricted.Add(1)
+	_, _ = syscall.Write(fd, l.refusal)
+	_ = syscall.Close(fd)
+}
+
+// refuseOne uses the reserve descriptor to tell one waiting client that there is no
+// room, rather than to let it wait in the backlog for nothing.
+func (l *Listener) refuseOne(raw syscall.RawConn) {
+	if l.reserve < 0 {
+		return
+	}
+	l.dropReserve()
+	_ = raw.Control(func(s uintptr) {
+		if fd, _, err := syscall.Accept4(int(s), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC); err == nil {
+			l.turnAway(fd)
+		}
+	})
+	l.reserve = openReserve()
+}
+
+func (l *Listener) dropReserve() {
+	if l.reserve >= 0 {
+		_ = syscall.Close(l.reserve)
+		l.reserve = -1
+	}
+}
+
+func openReserve() int {
+	fd, err := syscall.Open("/dev/null", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	return fd
+}
+
+// accept waits for a client in the runtime's poller but takes the socket raw, so
+// that it never gets into that poller itself.
+func accept(raw syscall.RawConn) (fd int, err error) {
+	cerr := raw.Read(func(s uintptr) bool {
+		fd, _, err = syscall.Accept4(int(s), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
+		return !errors.Is(err, syscall.EAGAIN)
+	})
+	if cerr != nil {
+		return -1, cerr
+	}
+	return fd, err
+}
+
+// setSocketOptions turns Nagle's algorithm off and TCP keepalive on; on a unix
+// socket both fail, which does not matter.
+func setSocketOptions(fd int) {
+	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
+	_ = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 1)
+	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE, int(keepAliveIdle/time.Second))
+	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL, int(keepAliveInterval/time.Second))
+}
+
+func wait(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

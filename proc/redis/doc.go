@@ -1,0 +1,45 @@
+// Package redis makes a Redis Cluster look like one Redis server.
+//
+// # Model
+//
+// A [Proc] serves one service. Its listener hands accepted sockets to event loops;
+// on each loop that has got one, a worker owns everything of the service there:
+// the sessions (one per client connection), the clients (one pipelined connection
+// per node and protocol version, shared by the sessions of the loop), the request
+// records, and the counters. Nothing of a worker is touched by another goroutine.
+//
+// A goroutine per service, the topology, learns the slot map over connections of
+// its own and posts each new, immutable map to the workers. Dialling happens in
+// goroutines too; a connected socket is posted to the loop.
+//
+// # The way of a request
+//
+// A session parses a request in place and looks its command up. If a node has to
+// answer, the bytes are copied once, into the send window of that node's client,
+// and stay there until the reply is final: the window is what a redirection sends
+// again from. Replies of a node come in the order of its requests. A reply that is
+// next in its session's order is appended to the session's output at once; an
+// early one waits in its request record. Commands over several slots are cut into
+// one part per slot (split.go); what the proxy answers itself takes its place in
+// the same order.
+//
+// # What holds a session back
+//
+// A session stops parsing, and so stops reading, while one of these is true; see
+// the stop bits in session.go. It never buffers without limit, and nobody else
+// waits for it.
+//
+//   - It has requests in flight and the slot map has changed. It takes up the new
+//     map once they are answered, so that no request overtakes an earlier one on
+//     its way to another node.
+//   - One of its requests is being redirected or tried again.
+//   - It has too many requests, or too many bytes of replies, outstanding.
+//   - The node that its next request is for has too many bytes outstanding.
+//   - It is about to end.
+//
+// # What it does not do yet
+//
+// Transactions, blocking commands, publish/subscribe and monitoring need a node
+// connection for one session alone; they are refused with an error that says so,
+// and a refused MULTI refuses what follows it up to EXEC.
+package redis

@@ -1,0 +1,366 @@
+package redis
+
+import (
+	"time"
+
+	"samaritan/internal/eventloop"
+	"samaritan/proc/redis/command"
+	"samaritan/proc/redis/resp"
+)
+
+// stopBits are the reasons for which a session does not parse its next request.
+type stopBits uint8
+
+const (
+	stopMap      stopBits = 1 << iota // in flight on an older slot map
+	stopRedirect                      // a request of its is being redirected or retried
+	stopDepth                         // too many requests, or too much expected, in flight
+	stopOutput                        // the client takes its replies too slowly
+	stopWindow                        // the node of its next request has too much outstanding
+	stopEnd                           // it ends when its replies are out
+)
+
+// sessionState is what a client has told about itself and what it has switched: all
+// that has to move along when a session moves to another process.
+type sessionState struct {
+	ID         int64
+	Proto      int // 2 or 3
+	Name       string
+	LibName    string
+	LibVersion string
+	NoEvict    bool
+	NoTouch    bool
+	ReplyOff   bool // CLIENT REPLY OFF
+	SkipNext   bool // CLIENT REPLY SKIP was the last command
+	Refusing   bool // MULTI was refused: so is all up to EXEC
+	Created    time.Time
+}
+
+// session is one client connection.
+type session struct {
+	w     *worker
+	conn  *eventloop.Conn
+	fd    int
+	index int // in worker.sessions
+
+	state  sessionState
+	parser *resp.Parser // holds a half-parsed frame, else nil
+	view   *view        // the slot map that its requests in flight were routed by
+
+	head, tail  *request // in the order in which they came
+	inFlight    int      // length of that list
+	redirecting int      // of those, being redirected or tried again
+	replySize   int      // moving average, bytes
+	stop        stopBits
+	mute        bool   // the request being handled gets no reply
+	shareFrame  []byte // the frame being handled, when it may be kept by reference
+}
+
+func newSession(w *worker, fd int, id int64) *session {
+	return &session{w: w, fd: fd, state: sessionState{ID: id, Proto: 2}}
+}
+
+func (s *session) open(conn *eventloop.Conn) {
+	w := s.w
+	s.conn = conn
+	s.state.Created = time.Now()
+	s.index = len(w.sessions)
+	w.sessions = append(w.sessions, s)
+	conn.CountBytes(&w.stats.downstream.bytes)
+	w.stats.downstream.opened++
+}
+
+// Data takes up requests until they are all taken up or something holds the session
+// back.
+func (s *session) Data(b []byte) int {
+	used := 0
+	for used < len(b) && s.stop == 0 {
+		p := s.parser
+		if p == nil {
+			p = s.w.parser
+		}
+		n, err := p.Parse(b[used:])
+		if err != nil {
+			s.protocolError(err)
+			return len(b)
+		}
+		if n == 0 {
+			s.keepParser(p)
+			s.conn.Expect(p.Need())
+			return used
+		}
+		if len(p.Args) > 0 {
+			frame := p.Frame(b[used:])
+			s.shareFrame = nil
+			if n >= shareMin && len(frame) == n && &frame[0] == &b[used] {
+				s.shareFrame = b[used:]
+			}
+			if !s.handle(frame, p.Args) {
+				p.Reset() // it comes again once the session may go on
+				s.returnParser()
+				break
+			}
+		}
+		used += n
+		s.returnParser()
+	}
+	if s.stop != 0 {
+		s.conn.Pause()
+	}
+	return used
+}
+
+// keepParser leaves the half-parsed frame with the session and gives the worker
+// another parser.
+func (s *session) keepParser(p *resp.Parser) {
+	w := s.w
+	if s.parser != nil {
+		return
+	}
+	s.parser = p
+	if n := len(w.spare); n > 0 {
+		w.parser = w.spare[n-1]
+		w.spare = w.spare[:n-1]
+	} else {
+		w.parser = new(resp.Parser)
+	}
+}
+
+func (s *session) returnParser() {
+	if s.parser == nil {
+		return
+	}
+	s.parser.Reset()
+	s.w.spare = append(s.w.spare, s.parser)
+	s.parser = nil
+}
+
+func (s *session) protocolError(err error) {
+	s.w.stats.downstream.protocolErrors++
+	s.returnParser()
+	s.w.parser.Reset()
+	s.reply(resp.AppendError(s.w.tmp[:0], "ERR "+err.Error()))
+	s.finish()
+}
+
+// EOF is the client's end of its side: what is due is still sent.
+func (s *session) EOF() { s.finish() }
+
+// Flushed is called when the client has taken enough of its output.
+func (s *session) Flushed() { s.allow(stopOutput) }
+
+// Closed lets go of everything. Requests in flight stay in line at their nodes.
+func (s *session) Closed(error) {
+	w := s.w
+	s.returnParser()
+	for r := s.head; r != nil; {
+		next := r.next
+		r.next = nil
+		s.orphan(r)
+		r = next
+	}
+	s.head, s.tail, s.inFlight = nil, nil, 0
+	last := len(w.sessions) - 1
+	w.sessions[s.index] = w.sessions[last]
+	w.sessions[s.index].index = s.index
+	w.sessions[last] = nil
+	w.sessions = w.sessions[:last]
+	w.stats.downstream.closed++
+	w.stats.downstream.lifetime.Observe(uint64(time.Since(s.state.Created) / time.Second))
+	w.proc.listener.Release()
+	w.checkDrained()
+}
+
+// orphan detaches a request from its session. One that has its reply is done with.
+func (s *session) orphan(r *request) {
+	r.sess = nil
+	if r.has(reqDone) {
+		s.w.drop(r)
+	}
+}
+
+// push appends a request to the session's order.
+func (s *session) push(r *request) {
+	if s.mute {
+		r.flags |= reqMuted
+	}
+	if s.tail == nil {
+		s.head = r
+	} else {
+		s.tail.next = r
+	}
+	s.tail = r
+	s.inFlight++
+	if s.inFlight >= maxInFlight || s.inFlight*s.replySize > sessionOutput {
+		s.stop |= stopDepth
+	}
+}
+
+// complete hands over the final reply to a request of the session. src is the
+// connection whose input buffer the reply lies in, nil for any other memory.
+func (s *session) complete(r *request, reply []byte, src *eventloop.Conn) {
+	if s.head != r {
+		r.flags |= reqDone
+		r.reply = s.w.keep(reply, src)
+		return
+	}
+	s.emit(r, reply, src)
+	s.advance()
+}
+
+// advance takes the answered head off, and all behind it that were answered early.
+func (s *session) advance() {
+	for {
+		r := s.head
+		s.head = r.next
+		if s.head == nil {
+			s.tail = nil
+		}
+		s.inFlight--
+		r.next = nil
+		s.w.drop(r)
+		r = s.head
+		if r == nil || !r.has(reqDone) {
+			break
+		}
+		s.emitEarly(r)
+	}
+	if s.stop != 0 {
+		s.reconsider()
+	}
+}
+
+// emit appends a reply to the session's output.
+func (s *session) emit(r *request, reply []byte, src *eventloop.Conn) {
+	if r.has(reqMuted) {
+		return
+	}
+	s.replySize += (len(reply) - s.replySize) >> 3
+	if src != nil && len(reply) >= shareMin {
+		ref := src.Share(reply)
+		s.conn.AppendRef(ref)
+		ref.Buf.Release()
+	} else {
+		s.conn.Append(reply)
+	}
+	if s.conn.Pending() > sessionOutput {
+		s.crowded()
+	}
+}
+
+func (s *session) emitEarly(r *request) {
+	switch {
+	case r.kind == kindSplit:
+		r.split.emit(s, r)
+	case r.reply.Len >= shareMin && !r.has(reqMuted):
+		s.replySize += (r.reply.Len - s.replySize) >> 3
+		s.conn.AppendRef(r.reply)
+	default:
+		s.emit(r, r.reply.Bytes(), nil)
+	}
+}
+
+// crowded stops reading from a client that is slow to take its replies, and gives
+// up one that has let far too much pile up.
+func (s *session) crowded() {
+	if s.stop&stopOutput == 0 {
+		s.stop |= stopOutput
+		s.conn.Pause()
+		s.conn.NotifyBelow(sessionOutput / 2)
+	}
+	if s.conn.Pending() > sessionOutputMax && s.stop&stopEnd == 0 {
+		s.w.stats.downstream.overflows++
+		s.w.proc.warn.Warn("client closed: it does not take its replies", "client", s.state.ID, "bytes", s.conn.Pending())
+		s.finish()
+	}
+}
+
+// reconsider lifts the reasons to hold back that are gone.
+func (s *session) reconsider() {
+	if s.inFlight <= maxInFlight/2 && s.inFlight*s.replySize <= sessionOutput/2 {
+		s.allow(stopDepth)
+	}
+	if s.redirecting == 0 {
+		s.allow(stopRedirect)
+	}
+	if s.inFlight > 0 {
+		return
+	}
+	s.allow(stopMap)
+	if s.stop&stopEnd != 0 {
+		s.conn.CloseFlushed()
+	}
+}
+
+// allow lifts one reason to hold back; without any the session goes on.
+func (s *session) allow(reason stopBits) {
+	if s.stop&reason == 0 {
+		return
+	}
+	s.stop &^= reason
+	if s.stop == 0 {
+		s.conn.Resume()
+	}
+}
+
+// follow takes up the newest slot map, which a session may do only when nothing of
+// its own is in flight. False means that it has to wait.
+func (s *session) follow() bool {
+	if s.inFlight > 0 {
+		s.stop |= stopMap
+		return false
+	}
+	s.view = s.w.view
+	return true
+}
+
+// finish ends the session: nothing more is taken up, and the connection is closed
+// once all that is due has been sent.
+func (s *session) finish() {
+	s.stop |= stopEnd
+	s.conn.Pause()
+	if s.inFlight == 0 {
+		s.conn.CloseFlushed()
+	}
+}
+
+// expire closes a session that has been idle, or stuck, for too long.
+func (s *session) expire(now int64) {
+	idle := int64(s.w.settings.idleTimeout)
+	c := s.conn
+	switch {
+	case c.Pending() > 0 && now-max(c.LastSent(), c.LastRead()) > int64(stallTimeout):
+		s.w.stats.downstream.stalls++
+		c.Close(errStalled)
+	case s.inFlight == 0 && idle > 0 && now-max(c.LastRead(), c.LastSent()) > idle:
+		s.w.stats.downstream.idleTimeouts++
+		c.Close(errIdle)
+	}
+}
+
+// reply answers the request being handled from memory that may be reused at once:
+// now if nothing is due before it, else in its turn.
+func (s *session) reply(b []byte) {
+	s.w.tmp = b[:0]
+	if s.mute {
+		return
+	}
+	if s.head == nil {
+		s.conn.Append(b)
+		if s.conn.Pending() > sessionOutput {
+			s.crowded()
+		}
+		return
+	}
+	r := s.w.newRequest(s, nil, kindLocal)
+	r.flags |= reqDone
+	r.reply = s.w.keep(b, nil)
+	s.push(r)
+}
+
+// refuse answers the request being handled with an error of the proxy or of Redis;
+// text is without the leading minus.
+func (s *session) refuse(info *command.Info, text string) {
+	s.w.stats.countError(info)
+	s.reply(resp.AppendError(s.w.tmp[:0], text))
+}

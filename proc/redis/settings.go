@@ -1,0 +1,53 @@
+package redis
+
+import (
+	"time"
+
+	"samaritan/api/redis"
+	"samaritan/config"
+)
+
+// settings is what the data path needs of the configuration, as an immutable
+// snapshot.
+type settings struct {
+	connectTimeout time.Duration
+	idleTimeout    time.Duration
+	requestTimeout time.Duration
+	slowThreshold  time.Duration
+	read           redis.ReadStrategy
+}
+
+func newSettings(svc *config.Service) *settings {
+	c := svc.Config
+	o := c.GetRedisOption()
+	return &settings{
+		connectTimeout: c.GetConnectTimeout().AsDuration(),
+		idleTimeout:    c.GetIdleTimeout().AsDuration(),
+		requestTimeout: o.GetRequestTimeout().AsDuration(),
+		slowThreshold:  o.GetSlowThreshold().AsDuration(),
+		read:           o.GetReadStrategy(),
+	}
+}
+
+// Limits of what one session or one node may keep in memory. When one is reached
+// the session concerned is not read from until things have moved on.
+const (
+	// maxInFlight is the most requests of a session without a reply.
+	maxInFlight = 4096
+	// sessionOutput is how many bytes of replies may wait for a client before it is
+	// not read from any more, and how many are expected for the requests in flight.
+	sessionOutput = 4 << 20
+	// sessionOutputMax is when a client that still gets more is closed.
+	sessionOutputMax = 1 << 30
+	// nodeWindow is how many bytes of requests may be outstanding at a node.
+	nodeWindow = 32 << 20
+	// nodeRequests is how many requests may be outstanding at a node.
+	nodeRequests = 1 << 17
+	// shareMin is the size from which bytes move by reference and not by copy.
+	shareMin = 32 << 10
+	// maxHops is how often a request may be redirected or tried again.
+	maxHops = 5
+	// stallTimeout is how long a client may take no byte of the replies that wait
+	// for it before it is closed.
+	stallTimeout = 60 * time.Second
+)

@@ -1,0 +1,193 @@
+package redis
+
+import (
+	"samaritan/internal/eventloop"
+	"samaritan/proc/redis/cluster"
+	"samaritan/proc/redis/command"
+	"samaritan/proc/redis/resp"
+)
+
+// split is a command whose parts go to several slots or nodes, and the replies to
+// them. It is not atomic over slots; the keys of one slot stay together.
+type split struct {
+	w      *worker
+	parent *request // its place in the session's order
+	merge  merge
+	parts  []part
+	order  []int32 // the part that each key went to, in the order of the keys
+	next   []int32 // for each key the next one of the same part
+	left   int     // parts without a reply
+	failed int     // index of the part whose reply is the error of the whole, -1: none
+	sum    int64   // mergeSum
+}
+
+// part is what one slot or node contributes.
+type part struct {
+	slot  uint16
+	first int32         // index of its first key (sendSplit), of its node (sendAll)
+	last  int32         // index of its last key
+	keys  int32         // so many
+	size  int           // bytes of its arguments in the original frame
+	reply eventloop.Ref // its reply
+	rest  []byte        // while merging: elements not used yet
+}
+
+// merge is how the replies become one.
+type merge uint8
+
+const (
+	mergeMGet   merge = iota // elements by key
+	mergeOK                  // OK when all are
+	mergeSum                 // integers are added
+	mergeSame                // any of them, as all are alike
+	mergeAnd                 // arrays of 0 and 1, element by element
+	mergeConcat              // arrays one behind the other
+	mergeOne                 // the first success
+	mergeFound               // the first that is not null
+)
+
+// slotMarks finds the part of a slot without searching: an entry counts only when it
+// was written by the split that is being made now.
+type slotMarks struct {
+	round   uint32
+	written [cluster.Slots]uint32 // the round
+	part    [cluster.Slots]int32
+}
+
+func (w *worker) newSplit(parent *request, m merge) *split {
+	var sp *split
+	if n := len(w.splits); n > 0 {
+		sp = w.splits[n-1]
+		w.splits = w.splits[:n-1]
+	} else {
+		sp = new(split)
+	}
+	*sp = split{w: w, parent: parent, merge: m, failed: -1, parts: sp.parts[:0], order: sp.order[:0], next: sp.next[:0]}
+	parent.split = sp
+	return sp
+}
+
+func (w *worker) recycleSplit(sp *split) {
+	for i := range sp.parts {
+		if b := sp.parts[i].reply.Buf; b != nil {
+			b.Release()
+		}
+		sp.parts[i] = part{}
+	}
+	sp.parent = nil
+	if cap(sp.parts) <= 1024 && len(w.splits) < 256 {
+		w.splits = append(w.splits, sp)
+	}
+}
+
+// sendSplit cuts a command with one key per argument (or per pair) into one part per
+// slot. All parts are sent, or none.
+func (s *session) sendSplit(info *command.Info, frame []byte, args []resp.Arg, keys []int) bool {
+	w := s.w
+	r := w.newRequest(s, info, kindSplit)
+	sp := w.newSplit(r, splitMerge[info.Split])
+	step := 1
+	if info.Split == command.SplitMSet {
+		step = 2
+	}
+	sp.bySlot(frame, args, keys, step)
+	for i := range sp.parts {
+		c, _, problem := w.pick(info, sp.parts[i].slot, s.state.Proto)
+		if problem == "" && !c.full() {
+			continue
+		}
+		w.drop(r)
+		if problem != "" {
+			s.refuse(info, problem)
+			return true
+		}
+		return s.waitFor(c)
+	}
+	s.push(r)
+	sp.left = len(sp.parts)
+	for i := range sp.parts {
+		sp.sendPart(s, int32(i), info, frame, args, keys, step)
+	}
+	return true
+}
+
+// bySlot finds the parts: one per slot, with its keys as a list through next.
+func (sp *split) bySlot(frame []byte, args []resp.Arg, keys []int, step int) {
+	m := &sp.w.marks
+	m.round++
+	for i, k := range keys {
+		slot := cluster.Slot(argument(frame, args, k))
+		if m.written[slot] != m.round {
+			m.written[slot] = m.round
+			m.part[slot] = int32(len(sp.parts))
+			sp.parts = append(sp.parts, part{slot: slot, first: int32(i), last: int32(i)})
+		}
+		n := m.part[slot]
+		p := &sp.parts[n]
+		sp.order = append(sp.order, n)
+		sp.next = append(sp.next, -1)
+		if int(p.last) != i {
+			sp.next[p.last] = int32(i)
+			p.last = int32(i)
+		}
+		p.keys++
+		p.size += len(rawArguments(frame, args, k, step))
+	}
+}
+
+// rawArguments is n arguments from index i on as they stand in the frame, with their
+// length lines and line ends.
+func rawArguments(frame []byte, args []resp.Arg, i, n int) []byte {
+	last := args[i+n-1]
+	return frame[args[i-1].Off+args[i-1].Len+2 : last.Off+last.Len+2]
+}
+
+// sendPart writes the command for one slot into the window of its node's client.
+func (sp *split) sendPart(s *session, i int32, info *command.Info, frame []byte, args []resp.Arg, keys []int, step int) {
+	w := sp.w
+	p := &sp.parts[i]
+	c, replica, _ := w.pick(info, p.slot, s.state.Proto)
+	r := w.newRequest(nil, info, kindPart)
+	r.split, r.part, r.slot = sp, i, p.slot
+	r.flags |= reqRouted
+	if replica {
+		r.flags |= reqReplica
+	}
+
+	name := argument(frame, args, 0)
+	b := c.reserve(32 + len(name) + p.size)
+	off := len(b.B)
+	b.B = resp.AppendArrayHeader(b.B, 1+int(p.keys)*step)
+	b.B = resp.AppendBulk(b.B, name)
+	for j := p.first; j >= 0; j = sp.next[j] {
+		b.B = append(b.B, rawArguments(frame, args, keys[j], step)...)
+	}
+	b.Retain()
+	c.send(r, eventloop.Ref{Buf: b, Off: off, Len: len(b.B) - off})
+}
+
+// part takes the reply to one part.
+func (sp *split) part(r *request, reply []byte, src *eventloop.Conn) {
+	p := &sp.parts[r.part]
+	p.reply = sp.w.keep(reply, src)
+	sp.w.recycle(r)
+	sp.left--
+	if sp.left > 0 {
+		return
+	}
+	w, parent := sp.w, sp.parent
+	if sp.check(); sp.failed >= 0 {
+		parent.flags |= reqFailed
+	}
+	w.observe(parent)
+	s := parent.sess
+	switch {
+	case s == nil:
+		w.drop(parent)
+	case s.head == parent:
+		sp.emit(s, parent)
+		s.advance()
+	default:
+		parent.flags |= reqDone
+	}
+}

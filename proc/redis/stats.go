@@ -1,0 +1,231 @@
+package redis
+
+import (
+	"time"
+
+	"samaritan/internal/eventloop"
+	"samaritan/internal/stats"
+	"samaritan/proc/redis/command"
+)
+
+// workerStats are the counters of one worker: plain numbers, changed by its loop
+// only. A scrape gets a copy.
+type workerStats struct {
+	downstream struct {
+		bytes          eventloop.Bytes
+		opened, closed uint64
+		lifetime       stats.Histogram // seconds
+		protocolErrors uint64
+		overflows      uint64 // closed because far too much output waited
+		stalls         uint64 // closed because no output was taken for too long
+		idleTimeouts   uint64
+	}
+	upstream struct {
+		bytes          eventloop.Bytes
+		connects       uint64 // attempts
+		opened, closed uint64
+		connectFail    uint64
+		connectTimeout uint64
+		lifetime       stats.Histogram // seconds
+		replies        uint64          // final ones
+		failures       uint64          // errors among all replies, and requests that got none
+		moved, ask     uint64
+		hopLimit       uint64
+		timeouts       uint64
+		protocolErrors uint64
+		windowFull     uint64 // times that a session was held back by a node's window
+	}
+	commands   []*commandStats // by command.Info.ID, made on first use
+	unknown    uint64          // commands that do not exist
+	slow       uint64
+	slowMicros uint64
+}
+
+// commandStats counts one command, as clients sent it.
+type commandStats struct {
+	total, errors uint64
+	latency       stats.Histogram // microseconds
+}
+
+func (t *workerStats) init() { t.commands = make([]*commandStats, command.Count()) }
+
+// count returns the counters of a command.
+func (t *workerStats) count(info *command.Info) *commandStats {
+	c := t.commands[info.ID]
+	if c == nil {
+		c = new(commandStats)
+		t.commands[info.ID] = c
+	}
+	return c
+}
+
+// countError counts a request that was refused before it was counted.
+func (t *workerStats) countError(info *command.Info) {
+	c := t.count(info)
+	c.total++
+	c.errors++
+}
+
+// countFailure counts the failure of a request that is counted already.
+func (t *workerStats) countFailure(info *command.Info) { t.count(info).errors++ }
+
+// snapshot is what a scrape sees of one worker.
+type snapshot struct {
+	workerStats
+	sessions int
+	inFlight int // of all sessions
+	conns    int // to nodes
+	waiting  int // requests at nodes
+}
+
+// snapshot copies the counters. The command records are copied too, as their loop
+// goes on changing them.
+func (w *worker) snapshot() *snapshot {
+	s := &snapshot{workerStats: w.stats, sessions: len(w.sessions)}
+	s.commands = make([]*commandStats, len(w.stats.commands))
+	for i, c := range w.stats.commands {
+		if c != nil {
+			clone := *c
+			s.commands[i] = &clone
+		}
+	}
+	for _, sess := range w.sessions {
+		s.inFlight += sess.inFlight
+	}
+	for _, n := range w.nodes {
+		for _, c := range n.clients {
+			if c != nil {
+				s.conns += btoi(c.conn != nil)
+				s.waiting += c.inFlight()
+			}
+		}
+	}
+	return s
+}
+
+// scrapeTimeout is how long a scrape waits for a loop.
+const scrapeTimeout = time.Second
+
+// Stats implements stats.Source: it asks every worker and emits its share; what
+// several workers report under one name is added up by the collector.
+func (p *Proc) Stats(emit func(stats.Sample)) {
+	workers := p.allWorkers()
+	answers := make(chan *snapshot, len(workers))
+	asked := 0
+	for _, w := range workers {
+		if w.loop.Post(func() { answers <- w.snapshot() }) {
+			asked++
+		}
+	}
+	e := emitter{service: p.name, emit: emit}
+	p.emitShared(e)
+	deadline := time.NewTimer(scrapeTimeout)
+	defer deadline.Stop()
+	for range asked {
+		select {
+		case s := <-answers:
+			s.emitTo(e)
+		case <-deadline.C:
+			return
+		}
+	}
+}
+
+// emitShared reports what belongs to no worker, and zeros for what a service without
+// workers has not got yet.
+func (p *Proc) emitShared(e emitter) {
+	t := &p.topology.counters
+	e.counter("upstream.slots_refresh.total", t.total.Load())
+	e.counter("upstream.slots_refresh.success_total", t.success.Load())
+	e.counter("upstream.slots_refresh.failure_total", t.failure.Load())
+	if p.bound.Load() {
+		e.counter("downstream.cx_restricted", p.listener.Restricted())
+	} else {
+		e.counter("downstream.cx_restricted", 0)
+	}
+	var zero snapshot
+	zero.emitTo(e)
+}
+
+func (s *snapshot) emitTo(e emitter) {
+	d, u := &s.downstream, &s.upstream
+	e.counter("downstream.cx_total", d.opened)
+	e.counter("downstream.cx_destroy_total", d.closed)
+	e.gauge("downstream.cx_active", s.sessions)
+	e.histogram("downstream.cx_length_sec", "", &d.lifetime, 1)
+	e.counter("downstream.cx_rx_bytes_total", d.bytes.Read)
+	e.counter("downstream.cx_tx_bytes_total", d.bytes.Written)
+	e.counter("downstream.cx_protocol_error", d.protocolErrors)
+	e.counter("downstream.cx_overflow", d.overflows)
+	e.counter("downstream.cx_stalled", d.stalls)
+	e.counter("downstream.cx_idle_timeout", d.idleTimeouts)
+
+	e.counter("upstream.cx_total", u.opened)
+	e.counter("upstream.cx_destroy_total", u.closed)
+	e.gauge("upstream.cx_active", s.conns)
+	e.histogram("upstream.cx_length_sec", "", &u.lifetime, 1)
+	e.counter("upstream.cx_rx_bytes_total", u.bytes.Read)
+	e.counter("upstream.cx_tx_bytes_total", u.bytes.Written)
+	e.counter("upstream.cx_connect_fail", u.connectFail)
+	e.counter("upstream.cx_connect_timeout", u.connectTimeout)
+	e.counter("upstream.cx_protocol_error", u.protocolErrors)
+	e.counter("upstream.rq_total", u.replies+uint64(s.waiting))
+	e.counter("upstream.rq_success_total", u.replies-min(u.failures, u.replies))
+	e.counter("upstream.rq_failure_total", u.failures)
+	e.gauge("upstream.rq_active", s.waiting)
+	e.counter("upstream.rq_timeout", u.timeouts)
+	e.counter("upstream.rq_window_full", u.windowFull)
+	e.counter("upstream.moved", u.moved)
+	e.counter("upstream.ask", u.ask)
+	e.counter("upstream.hop_limit", u.hopLimit)
+	s.emitCommands(e)
+}
+
+// emitCommands reports each command that was used, and their sum as the requests of
+// the service.
+func (s *snapshot) emitCommands(e emitter) {
+	total, failed := s.unknown, s.unknown
+	var all stats.Histogram
+	for id, c := range s.commands {
+		if c == nil {
+			continue
+		}
+		name := command.ByID(uint16(id)).Name
+		total += c.total
+		failed += c.errors
+		all.Merge(&c.latency)
+		e.command("redis.total", name, c.total)
+		e.command("redis.success", name, c.total-min(c.errors, c.total))
+		e.command("redis.error", name, c.errors)
+		e.histogram("redis.latency_micros", name, &c.latency, 1)
+	}
+	e.counter("downstream.rq_total", total+uint64(s.inFlight))
+	e.counter("downstream.rq_success_total", total-failed)
+	e.counter("downstream.rq_failure_total", failed)
+	e.counter("downstream.rq_unknown_command", s.unknown)
+	e.gauge("downstream.rq_active", s.inFlight)
+	e.histogram("downstream.rq_duration_ms", "", &all, 0.001)
+	e.counter("rq_slow_total", s.slow)
+}
+
+// emitter shortens the reporting of one service's samples.
+type emitter struct {
+	service string
+	emit    func(stats.Sample)
+}
+
+func (e emitter) counter(name string, v uint64) {
+	e.emit(stats.Sample{Service: e.service, Name: name, Kind: stats.Counter, Value: float64(v)})
+}
+
+func (e emitter) gauge(name string, v int) {
+	e.emit(stats.Sample{Service: e.service, Name: name, Kind: stats.Gauge, Value: float64(v)})
+}
+
+func (e emitter) command(name, cmd string, v uint64) {
+	e.emit(stats.Sample{Service: e.service, Name: name, Command: cmd, Kind: stats.Counter, Value: float64(v)})
+}
+
+func (e emitter) histogram(name, cmd string, h *stats.Histogram, scale float64) {
+	e.emit(stats.Sample{Service: e.service, Name: name, Command: cmd, Kind: stats.Distribution, Hist: h, Scale: scale})
+}

@@ -1,0 +1,324 @@
+package redis
+
+import (
+	"time"
+
+	"samaritan/api/redis"
+	"samaritan/internal/eventloop"
+	"samaritan/proc/redis/cluster"
+	"samaritan/proc/redis/command"
+	"samaritan/proc/redis/resp"
+)
+
+// worker is a service's share of one event loop. Everything in it belongs to that
+// loop's goroutine.
+type worker struct {
+	proc *Proc
+	loop *eventloop.Loop
+
+	settings *settings
+	view     *view // nil until the first slot map has come
+	nodes    map[string]*node
+	sessions []*session
+	draining bool
+	drained  chan struct{} // closed when draining and the last session is gone
+	sweeper  *eventloop.Timer
+	cursor   int // next session to be swept
+
+	parser *resp.Parser   // for sessions that have no half-parsed frame
+	spare  []*resp.Parser // parsers handed back
+	free   *request
+	splits []*split
+	hold   *eventloop.Buf // where early replies are kept
+	keys   []int          // scratch of key extraction
+	tmp    []byte         // scratch of local replies
+	marks  slotMarks      // scratch of splitting
+	turn   uint           // round robin over replicas
+	stats  workerStats
+}
+
+// view is a slot map together with this worker's nodes.
+type view struct {
+	slots *cluster.Map
+	nodes []*node // by index of the map
+}
+
+// node is one server of the cluster as this worker knows it.
+type node struct {
+	addr    string
+	clients [2]*client // by protocol version: RESP2, RESP3
+	retired bool       // not in the slot map any more
+}
+
+func newWorker(p *Proc, l *eventloop.Loop) *worker {
+	w := &worker{
+		proc: p, loop: l, settings: p.settings.Load(), nodes: make(map[string]*node),
+		parser: new(resp.Parser), drained: make(chan struct{}),
+	}
+	w.stats.init()
+	return w
+}
+
+// start is the worker's first step on its loop.
+func (w *worker) start() {
+	w.apply(w.proc.settings.Load())
+	w.setMap(w.proc.topology.Map())
+	w.sweeper = w.loop.After(sweepEvery, w.sweep)
+}
+
+// apply takes up changed settings. Node connections that were prepared for another
+// read strategy are made anew.
+func (w *worker) apply(set *settings) {
+	readOnly := set.read != redis.ReadStrategy_MASTER
+	changed := readOnly != (w.settings.read != redis.ReadStrategy_MASTER)
+	w.settings = set
+	w.stats.slowMicros = uint64(set.slowThreshold / time.Microsecond)
+	if !changed {
+		return
+	}
+	for _, n := range w.nodes {
+		for _, c := range n.clients {
+			if c != nil {
+				c.renew = true
+				c.reconnect()
+			}
+		}
+	}
+}
+
+// serve takes over an accepted socket.
+func (w *worker) serve(fd int, id int64) {
+	s := newSession(w, fd, id)
+	conn, err := w.loop.Add(fd, s)
+	if err != nil || w.draining {
+		if err == nil {
+			conn.Close(eventloop.ErrClosed)
+		} else {
+			closeFD(fd)
+		}
+		w.proc.listener.Release()
+		return
+	}
+	s.open(conn)
+}
+
+// setMap takes up a new slot map. Nodes that are not in it end when their last
+// request is answered; sessions follow one by one (session.follow).
+func (w *worker) setMap(m *cluster.Map) {
+	if m == nil {
+		return
+	}
+	v := &view{slots: m, nodes: make([]*node, len(m.Nodes()))}
+	for _, n := range w.nodes {
+		n.retired = true
+	}
+	for i := range v.nodes {
+		v.nodes[i] = w.nodeAt(m.Nodes()[i].Addr)
+		v.nodes[i].retired = false
+	}
+	w.view = v
+	for addr, n := range w.nodes {
+		if n.retired && n.closeIfIdle() {
+			delete(w.nodes, addr)
+		}
+	}
+}
+
+// nodeAt returns the node with that address, known before or not.
+func (w *worker) nodeAt(addr string) *node {
+	n := w.nodes[addr]
+	if n == nil {
+		n = &node{addr: addr, retired: true}
+		w.nodes[addr] = n
+	}
+	return n
+}
+
+// client returns the node's connection for a protocol version, made on first use.
+func (w *worker) client(n *node, proto int) *client {
+	c := n.clients[proto-2]
+	if c == nil {
+		c = &client{w: w, node: n, proto: proto}
+		n.clients[proto-2] = c
+	}
+	return c
+}
+
+// closeIfIdle closes the node's connections unless requests wait on them.
+func (n *node) closeIfIdle() bool {
+	for _, c := range n.clients {
+		if c != nil && (c.inFlight() > 0 || c.dialling) {
+			return false
+		}
+	}
+	for _, c := range n.clients {
+		if c != nil {
+			c.close(errRetired)
+		}
+	}
+	return true
+}
+
+// pick chooses the client for a request, or says why there is none (as an error
+// reply without the leading minus).
+func (w *worker) pick(info *command.Info, slot uint16, proto int) (c *client, replica bool, problem string) {
+	v := w.view
+	if v == nil {
+		return nil, false, errNoMap
+	}
+	i := v.slots.Master(slot)
+	if i < 0 {
+		w.proc.topology.trigger(causeUncovered)
+		return nil, false, "CLUSTERDOWN Hash slot not served"
+	}
+	if w.settings.read != redis.ReadStrategy_MASTER && info.Flags.Has(command.ReadOnly) {
+		if c := w.replica(i, proto); c != nil {
+			return c, true, ""
+		}
+	}
+	c = w.client(v.nodes[i], proto)
+	if c.resting() {
+		return nil, false, c.unreachable()
+	}
+	return c, false, ""
+}
+
+// replica chooses among the replicas of a master (and the master, with BOTH) by
+// turns, passing over those that cannot be reached; nil means the master.
+func (w *worker) replica(master, proto int) *client {
+	replicas := w.view.slots.Replicas(master)
+	n := len(replicas)
+	if w.settings.read == redis.ReadStrategy_BOTH {
+		n++
+	}
+	for range n {
+		w.turn++
+		i := int(w.turn % uint(n))
+		if i == len(replicas) {
+			return nil
+		}
+		if c := w.client(w.view.nodes[replicas[i]], proto); !c.resting() {
+			return c
+		}
+	}
+	return nil
+}
+
+// anyClient returns a connection to some master, for commands without keys.
+func (w *worker) anyClient(proto int) (*client, string) {
+	v := w.view
+	if v == nil {
+		return nil, errNoMap
+	}
+	var found *client
+	for range v.nodes {
+		w.turn++
+		i := int(w.turn % uint(len(v.nodes)))
+		if v.slots.Nodes()[i].Replica {
+			continue
+		}
+		found = w.client(v.nodes[i], proto)
+		if !found.resting() {
+			return found, ""
+		}
+	}
+	if found == nil {
+		return nil, errNoMap
+	}
+	return nil, found.unreachable()
+}
+
+// keep stores an early reply. Bytes that come straight from the connection src and
+// are many are kept by reference.
+func (w *worker) keep(reply []byte, src *eventloop.Conn) eventloop.Ref {
+	if src != nil && len(reply) >= shareMin {
+		return src.Share(reply)
+	}
+	if w.hold == nil || w.hold.Room() < len(reply) {
+		if w.hold != nil {
+			w.hold.Release()
+		}
+		w.hold = w.loop.NewBuf(max(len(reply), 64<<10))
+	}
+	b := w.hold
+	if b.Sole() {
+		b.B = b.B[:0]
+	}
+	off := len(b.B)
+	b.B = append(b.B, reply...)
+	b.Retain()
+	return eventloop.Ref{Buf: b, Off: off, Len: len(reply)}
+}
+
+const sweepEvery = 100 * time.Millisecond
+
+// sweep looks for what has waited too long: requests, and a share of the sessions.
+func (w *worker) sweep() {
+	now := w.loop.Now()
+	busy := false
+	for addr, n := range w.nodes {
+		for _, c := range n.clients {
+			if c != nil {
+				c.expire(now)
+				busy = busy || c.inFlight() > 0
+			}
+		}
+		if n.retired && n.closeIfIdle() {
+			delete(w.nodes, addr)
+		}
+	}
+	// Two sweeps a second while nothing is in flight, ten while something is; all
+	// sessions are seen within a second.
+	next, share := 5*sweepEvery, 2
+	if busy {
+		next, share = sweepEvery, 10
+	}
+	for range (len(w.sessions) + share - 1) / share {
+		if len(w.sessions) == 0 {
+			break
+		}
+		if w.cursor >= len(w.sessions) {
+			w.cursor = 0
+		}
+		w.cursor++
+		w.sessions[w.cursor-1].expire(now)
+	}
+	w.sweeper.Reset(next)
+}
+
+// drain ends every session once what it has in flight is answered.
+func (w *worker) drain() {
+	w.draining = true
+	for i := len(w.sessions) - 1; i >= 0; i-- {
+		w.sessions[i].finish()
+	}
+	w.checkDrained()
+}
+
+// stop closes everything at once.
+func (w *worker) stop() {
+	w.draining = true
+	for len(w.sessions) > 0 {
+		w.sessions[len(w.sessions)-1].conn.Close(errShutdown)
+	}
+	for _, n := range w.nodes {
+		for _, c := range n.clients {
+			if c != nil {
+				c.close(errShutdown)
+			}
+		}
+	}
+	w.sweeper.Stop()
+	w.checkDrained()
+}
+
+func (w *worker) checkDrained() {
+	if !w.draining || len(w.sessions) > 0 {
+		return
+	}
+	select {
+	case <-w.drained:
+	default:
+		close(w.drained)
+	}
+}
