@@ -175,3 +175,57 @@ func TestAddRefusesWhatEpollRefuses(t *testing.T) {
 	require.Equal(t, 1, r.l.Conns())
 	require.Len(t, r.l.free, 1, "the slot is free again")
 }
+
+// The same without output: nothing but the hangup tells that the peer is gone.
+func TestPeerGoneAfterEOFWithNothingToWrite(t *testing.T) {
+	for name, open := range map[string]func(*rig, Handler) (*Conn, *peer){
+		"unix": (*rig).conn,
+		"tcp":  (*rig).tcp,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			h := &fake{}
+			c, p := open(r, h)
+			p.endWrite()
+			r.until("EOF", func() bool { return h.eofs == 1 })
+			r.step()
+			require.Empty(t, h.closes)
+			if name == "tcp" { // where only an answer tells that there is nobody
+				p.close()
+				c.AppendString("x")
+			}
+			p.close()
+			r.until("closed", func() bool { return len(h.closes) == 1 })
+			require.Equal(t, 1, h.eofs)
+			require.Error(t, h.closes[0])
+		})
+	}
+}
+
+// The bytes that Data is called with stay valid until it returns, though it closes
+// its connection and others take buffers.
+func TestInputOutlivesCloseWithinData(t *testing.T) {
+	r := newRig(t)
+	h := &fake{data: func([]byte) int { return 0 }}
+	c, p := r.conn(h)
+	for range 2 { // beyond what is copied to the scratch buffer
+		p.send(strings.Repeat("x", 40<<10))
+		r.step()
+	}
+	p.send(strings.Repeat("x", 40<<10))
+	var ref Ref
+	h.data = func(b []byte) int {
+		c.Close(nil)
+		other := r.l.NewBuf(cap(b))
+		other.B = append(other.B, strings.Repeat("y", cap(other.B))...)
+		require.Equal(t, strings.Repeat("x", 120<<10), string(b))
+		ref = c.Share(b)
+		other.Release()
+		return len(b)
+	}
+	r.step()
+	require.Len(t, h.closes, 1)
+	require.True(t, ref.Buf.Sole())
+	require.Equal(t, strings.Repeat("x", 120<<10), string(ref.Bytes()))
+	ref.Buf.Release()
+}

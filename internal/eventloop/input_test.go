@@ -163,6 +163,10 @@ func TestExpectReservesAtMostTwiceWhatArrived(t *testing.T) {
 	r.feed(p, strings.Repeat("x", 600<<10), func() int { return 100 << 10 })
 	r.until("all arrives", func() bool { return c.Buffered() == 600<<10 })
 	require.LessOrEqual(t, cap(c.in.B), 2*1024<<10)
+	h.data = nil
+	p.send("!")
+	r.until("all is taken", func() bool { return c.Buffered() == 0 })
+	require.Zero(t, c.need, "it is for the next Data only")
 }
 
 func TestLeftoverComesAgain(t *testing.T) {

@@ -73,6 +73,13 @@ func TestSlotIsReusedWithNewGeneration(t *testing.T) {
 	p.send("hello")
 	r.step()
 	require.Equal(t, "hello", string(again.handler.(*fake).got))
+
+	// An event under the old generation, as if epoll had kept one.
+	ev := epollEvent{Events: syscall.EPOLLIN, Fd: slot, Pad: gen}
+	require.Zero(t, epollCtl(r.l.epfd, syscall.EPOLL_CTL_MOD, again.FD(), &ev))
+	p.send("not seen")
+	r.step()
+	require.Equal(t, "hello", string(again.handler.(*fake).got))
 }
 
 // An entry in the dirty and resumed lists outlives its connection; it must do

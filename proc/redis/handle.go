@@ -40,6 +40,10 @@ func (s *session) take(frame []byte, args []resp.Arg) bool {
 		return true
 	}
 	if info.Handling == command.Local {
+		if s.inFlight > 0 && switchesProtocol(info) {
+			s.stop |= stopMap // its later requests go over other connections
+			return false
+		}
 		w.stats.count(info).total++
 		s.local(info, frame, args)
 		return true

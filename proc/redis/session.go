@@ -12,7 +12,7 @@ import (
 type stopBits uint8
 
 const (
-	stopMap      stopBits = 1 << iota // in flight on an older slot map
+	stopMap      stopBits = 1 << iota // in flight on an older slot map, or in another protocol version
 	stopRedirect                      // a request of its is being redirected or retried
 	stopDepth                         // too many requests, or too much expected, in flight
 	stopOutput                        // the client takes its replies too slowly
@@ -255,6 +255,9 @@ func (s *session) emitEarly(r *request) {
 	case r.reply.Len >= shareMin && !r.has(reqMuted):
 		s.replySize += (r.reply.Len - s.replySize) >> 3
 		s.conn.AppendRef(r.reply)
+		if s.conn.Pending() > sessionOutput {
+			s.crowded()
+		}
 	default:
 		s.emit(r, r.reply.Bytes(), nil)
 	}
