@@ -136,6 +136,11 @@ func (c *Controller) remove(name string) {
 	delete(c.services, name)
 	c.leaving[s] = struct{}{}
 	s.setStateLocked(Draining)
+	for i := range c.runs {
+		if i.owner == s {
+			i.retired = true // now, for a service that the next event gives the address
+		}
+	}
 	s.cancel()
 }
 

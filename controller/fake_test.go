@@ -34,8 +34,8 @@ type world struct {
 	procs   []*fake
 	drain   time.Duration // of the procs made from now on
 	bind    time.Duration // how long they take to bind
-	failNew error         // of the builder
-	failRun error
+	failNew error         // of the builder, for port 1
+	failRun error         // for port 1
 	failUpd error
 }
 
@@ -63,7 +63,7 @@ func (w *world) take() []string {
 func (w *world) build(svc *config.Service, _ proc.Env) (proc.Proc, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.failNew != nil {
+	if w.failNew != nil && portOf(svc) == 1 {
 		return nil, w.failNew
 	}
 	f := &fake{w: w, svc: svc, drain: w.drain, bind: w.bind, failRun: w.failRun, crash: make(chan error, 1)}
@@ -98,7 +98,7 @@ func (f *fake) Run(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
-	if f.failRun != nil {
+	if f.failRun != nil && portOf(f.service()) == 1 {
 		return f.failRun
 	}
 	port := portOf(f.service())

@@ -19,6 +19,7 @@ var errEnded = errors.New("the proc ended by itself")
 type instance struct {
 	// immutable
 	c       *Controller
+	owner   *supervisor
 	proc    proc.Proc
 	address *common.Address // the one configured
 	started time.Time
@@ -46,13 +47,13 @@ func (c *Controller) build(svc *config.Service) (proc.Proc, error) {
 
 // start builds a proc and runs it. It has the values of ctx but not its end: who
 // started it retires it.
-func (c *Controller) start(ctx context.Context, svc *config.Service) (*instance, error) {
+func (c *Controller) start(ctx context.Context, owner *supervisor, svc *config.Service) (*instance, error) {
 	p, err := c.build(svc)
 	if err != nil {
 		return nil, err
 	}
 	i := &instance{
-		c: c, proc: p,
+		c: c, owner: owner, proc: p,
 		address: svc.Config.GetListener().GetAddress(),
 		started: time.Now(),
 		done:    make(chan struct{}),

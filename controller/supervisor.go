@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"samaritan/api/common"
 	"samaritan/config"
 	"samaritan/proc"
 )
@@ -44,6 +45,8 @@ type supervisor struct {
 	poll    time.Duration   // the last one between two looks
 	vacant  time.Duration   // the last one between two tries of an address that is being given up
 	logged  string          // the last failure that was logged
+
+	contended bool // a draining proc had the address when the last proc was started
 
 	// guarded by the mutex of the controller
 	wanted    *config.Service
@@ -159,7 +162,7 @@ func (s *supervisor) configure(ctx context.Context) {
 	}
 	if s.serving != nil {
 		s.c.restarts.Add(1)
-		if overlap(s.serving.address, wanted.Config.GetListener().GetAddress()) {
+		if overlap(s.serving.address, s.address()) {
 			s.serving.retire()
 			s.place(nil, nil)
 		}
@@ -193,7 +196,8 @@ func (s *supervisor) update(i *instance, svc *config.Service) bool {
 
 // startNext starts a proc for what is applied.
 func (s *supervisor) startNext(ctx context.Context) {
-	i, err := s.c.start(ctx, s.applied)
+	s.contended = s.c.draining(s.address())
+	i, err := s.c.start(ctx, s, s.applied)
 	if err != nil {
 		s.fail(err, time.Now())
 		return
@@ -232,7 +236,7 @@ func (s *supervisor) promote() {
 // about to give up is not a failure yet.
 func (s *supervisor) fail(err error, started time.Time) {
 	s.due = true
-	if errors.Is(err, syscall.EADDRINUSE) && s.c.draining(s.applied.Config.GetListener().GetAddress()) {
+	if errors.Is(err, syscall.EADDRINUSE) && (s.contended || s.c.draining(s.address())) {
 		s.vacant = min(max(2*s.vacant, pollMin), pollMax)
 		s.retry = time.Now().Add(s.vacant)
 		return
@@ -252,6 +256,9 @@ func (s *supervisor) fail(err error, started time.Time) {
 		s.log.Error("service failed, trying again", "error", err)
 	}
 }
+
+// address is the one to listen on.
+func (s *supervisor) address() *common.Address { return s.applied.Config.GetListener().GetAddress() }
 
 // place says which procs there are.
 func (s *supervisor) place(serving, coming *instance) {

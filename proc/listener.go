@@ -37,6 +37,7 @@ type Listener struct {
 	restricted atomic.Uint64
 
 	closeOnce sync.Once
+	closed    atomic.Bool
 	file      atomic.Pointer[os.File] // a duplicate of ln's descriptor, while Run accepts
 	reserve   int // a descriptor kept back to turn clients away with when there are no more, -1: none
 }
@@ -68,11 +69,16 @@ func (l *Listener) Release() { l.active.Add(-1) }
 // Close unbinds the address; Run returns. Closing twice does nothing.
 func (l *Listener) Close() {
 	l.closeOnce.Do(func() {
+		l.closed.Store(true) // before the descriptors go: it is what Run looks at
 		_ = l.ln.Close()
-		if f := l.file.Load(); f != nil {
-			_ = f.Close()
-		}
+		l.closeFile()
 	})
+}
+
+func (l *Listener) closeFile() {
+	if f := l.file.Load(); f != nil {
+		_ = f.Close()
+	}
 }
 
 // socket makes the listening socket usable for accepting raw: package net lets nobody
@@ -93,22 +99,29 @@ func (l *Listener) socket() (syscall.RawConn, error) {
 // Run accepts until ctx ends or the listener is closed, and then returns nil. Each
 // socket is handed to serve, which owns it and arranges for one Release.
 func (l *Listener) Run(ctx context.Context, serve func(fd int)) error {
+	defer l.dropReserve()
 	raw, err := l.socket()
+	if l.closed.Load() {
+		l.closeFile() // Close may have been too early to see it
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("listener %s: %w", l.ln.Addr(), err)
 	}
 	defer context.AfterFunc(ctx, l.Close)()
 	defer l.Close()
-	defer l.dropReserve()
 	backoff := time.Duration(0)
 	for {
 		fd, err := accept(raw)
 		switch {
+		case l.closed.Load():
+			if err == nil {
+				_ = syscall.Close(fd)
+			}
+			return nil
 		case err == nil:
 			backoff = 0
 			l.admit(fd, serve)
-		case errors.Is(err, os.ErrClosed):
-			return nil
 		case errors.Is(err, syscall.ECONNABORTED), errors.Is(err, syscall.EINTR):
 		default:
 			backoff = min(max(2*backoff, acceptBackoffMin), acceptBackoffMax)

@@ -69,14 +69,14 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // warnOfFewFiles says when there is room for few connections only. The Go runtime
-// has raised the soft limit to the hard one when the process started.
+// has raised the soft limit to the hard one, or one below, when the process started.
 func warnOfFewFiles(log *slog.Logger) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		log.Warn("the limit of open files is not known", "error", err)
 		return
 	}
-	if limit.Cur < fewFiles {
+	if limit.Max < fewFiles {
 		log.Warn("the limit of open files is low: each connection takes one", "limit", limit.Cur, "hard", limit.Max)
 	}
 }

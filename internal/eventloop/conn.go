@@ -152,7 +152,7 @@ func (c *Conn) socketError() error {
 func (c *Conn) read() {
 	l := c.loop
 	buf, kept := c.inputBuf()
-	n, e := sysRead(c.fd, buf.B[len(buf.B):cap(buf.B)])
+	n, e := sysRecv(c.fd, buf.B[len(buf.B):cap(buf.B)])
 	if n <= 0 || e != 0 {
 		if buf != c.in {
 			buf.B = buf.B[:0] // the kept bytes are still in c.in

@@ -170,7 +170,7 @@ func (c *Conn) writeOnce() bool {
 	if len(q.segs)-q.head == 1 {
 		s := &q.segs[q.head]
 		want = s.end - s.start
-		n, e = sysWrite(c.fd, s.buf.B[s.start:s.end])
+		n, e = sysSend(c.fd, s.buf.B[s.start:s.end])
 	} else {
 		iov := c.loop.iov[:0]
 		for i := q.head; i < len(q.segs) && len(iov) < maxIov; i++ {

@@ -183,6 +183,7 @@ func BenchmarkEcho(b *testing.B) {
 			for i := range peers {
 				var ours int
 				ours, peers[i] = tcpPair(b)
+				require.NoError(b, syscall.SetNonblock(peers[i], false)) // waiting must not take the loop's core
 				on(b, l, func() { require.NoError(b, l.addEcho(ours, nil)) })
 			}
 			req, resp := []byte("PING\r\n"), make([]byte, 6)

@@ -75,6 +75,7 @@ func (s *session) unknown(frame []byte, args []resp.Arg) bool {
 	if isCrossProtocol(argument(frame, args, 0)) {
 		s.w.stats.downstream.protocolErrors++
 		s.w.proc.warn.Warn("possible cross-protocol attack: an HTTP request was sent to a Redis port; connection closed", "client", s.state.ID)
+		s.stop |= stopEnd // nothing behind it runs, not even what has arrived
 		s.conn.Close(errCrossProtocol)
 		return true
 	}
@@ -98,15 +99,13 @@ func (s *session) route(info *command.Info, frame []byte, args []resp.Arg) bool 
 	w := s.w
 	keys, err := info.Keys(w.keys[:0], frame, args)
 	w.keys = keys
-	if err != nil {
-		s.refuse(info, "ERR "+err.Error())
-		return true
-	}
 	if info.Blocks(frame, args) {
 		s.refuseUnsupported(info)
 		return true
 	}
-	if len(keys) == 0 {
+	if err != nil || len(keys) == 0 {
+		// Where the keys are cannot be told, as the arguments are wrong: any node
+		// knows the error that is due.
 		return s.sendAny(info, frame)
 	}
 	slot := cluster.Slot(argument(frame, args, keys[0]))

@@ -332,7 +332,7 @@ func (s *session) expire(now int64) {
 	idle := int64(s.w.settings.idleTimeout)
 	c := s.conn
 	switch {
-	case c.Pending() > 0 && now-max(c.LastSent(), c.LastRead()) > int64(stallTimeout):
+	case c.Pending() > 0 && now-max(c.LastSent(), c.LastRead()) > int64(s.w.settings.stallTimeout):
 		s.w.stats.downstream.stalls++
 		c.Close(errStalled)
 	case s.inFlight == 0 && idle > 0 && now-max(c.LastRead(), c.LastSent()) > idle:

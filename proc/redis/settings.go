@@ -14,6 +14,7 @@ type settings struct {
 	idleTimeout    time.Duration
 	requestTimeout time.Duration
 	slowThreshold  time.Duration
+	stallTimeout   time.Duration // see the constant
 	read           redis.ReadStrategy
 }
 
@@ -25,6 +26,7 @@ func newSettings(svc *config.Service) *settings {
 		idleTimeout:    c.GetIdleTimeout().AsDuration(),
 		requestTimeout: o.GetRequestTimeout().AsDuration(),
 		slowThreshold:  o.GetSlowThreshold().AsDuration(),
+		stallTimeout:   stallTimeout,
 		read:           o.GetReadStrategy(),
 	}
 }
