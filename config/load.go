@@ -150,7 +150,7 @@ func parseTree(data []byte) (any, error) {
 // plainText is the text of an error of the YAML or JSON library on one line.
 // Its error for a key of an odd type shows the value, which may be a secret.
 func plainText(err error) string {
-	if strings.HasPrefix(err.Error(), "Unsupported map key") {
+	if strings.HasPrefix(err.Error(), "Unsupported map key") { // house: the library has no type for this
 		return "has a key that is not a string"
 	}
 	s := strings.TrimPrefix(err.Error(), "yaml: ")

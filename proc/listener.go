@@ -39,7 +39,7 @@ type Listener struct {
 	closeOnce sync.Once
 	closed    atomic.Bool
 	file      atomic.Pointer[os.File] // a duplicate of ln's descriptor, while Run accepts
-	reserve   int // a descriptor kept back to turn clients away with when there are no more, -1: none
+	reserve   int                     // a descriptor kept back to turn clients away with when there are no more, -1: none
 }
 
 // NewListener wraps a bound listener (TCP or unix). Clients over the limit are sent

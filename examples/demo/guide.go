@@ -19,16 +19,13 @@ Type in another terminal:
   redis-cli -p %[1]d mset a 1 b 2 c 3          keys of three nodes, one command
   redis-cli -p %[1]d mget a b c
   redis-cli -p %[5]s get a                   a node itself answers MOVED
-  redis-cli -p %[1]d hotkey                    the keys that are hot right now
+  redis-cli -p %[1]d --scan                    the keys of all nodes
 
   curl 'http://127.0.0.1:%[4]d/stats?filter=redis'
+  curl 'http://127.0.0.1:%[4]d/topology?service=redis-demo'
   curl http://127.0.0.1:%[4]d/config
-  http://127.0.0.1:%[4]d/                      the dashboard, in a browser
-
-  kill -HUP $(cat %[6]s/samaritan.pid)
-                                             a hot restart: clients stay connected
 
 ^C stops everything.
-`, s.port, strings.Join(nodes.Addrs(), ", "), nodes.Note(), s.admin, first[strings.LastIndexByte(first, ':')+1:], s.data)
+`, s.port, strings.Join(nodes.Addrs(), ", "), nodes.Note(), s.admin, first[strings.LastIndexByte(first, ':')+1:])
 	return b.String()
 }

@@ -331,6 +331,9 @@ func (c *Conn) Buffered() int {
 	return len(c.in.B) - c.inOff
 }
 
+// Unread is the number of bytes that wait in the socket to be read.
+func (c *Conn) Unread() int { return sysUnread(c.fd) }
+
 // Close ends the connection at once; queued output is lost. The handler's Closed is
 // called before Close returns. Closing twice does nothing.
 func (c *Conn) Close(err error) {

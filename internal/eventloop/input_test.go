@@ -3,7 +3,7 @@ package eventloop
 import (
 	"bytes"
 	"encoding/binary"
-	"math/rand"
+	"math/rand/v2"
 	"strings"
 	"syscall"
 	"testing"
@@ -79,7 +79,7 @@ func (r *rig) feed(p *peer, s string, piece func() int) {
 }
 
 func TestLargeFrames(t *testing.T) {
-	rng := rand.New(rand.NewSource(2))
+	rng := rand.New(rand.NewPCG(2, 0))
 	var want []string
 	var stream strings.Builder
 	for _, n := range []int{10, scratchSize - 4, scratchSize, scratchSize + 1, 3, 1<<20 - 4, 1 << 20, 3<<20 + 7, 0, 65536, 1} {
@@ -93,8 +93,8 @@ func TestLargeFrames(t *testing.T) {
 	}{
 		{"expected, as fast as it goes", true, func() int { return 1 << 20 }},
 		{"not expected, as fast as it goes", false, func() int { return 1 << 20 }},
-		{"expected, in uneven pieces", true, func() int { return 1 + rng.Intn(200_000) }},
-		{"not expected, in uneven pieces", false, func() int { return 1 + rng.Intn(200_000) }},
+		{"expected, in uneven pieces", true, func() int { return 1 + rng.IntN(200_000) }},
+		{"not expected, in uneven pieces", false, func() int { return 1 + rng.IntN(200_000) }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t)
@@ -223,7 +223,7 @@ func TestSmallLeftoverLeavesTheLargeBuffer(t *testing.T) {
 // Shared input stays as it was while the loop reads on, from whichever buffer.
 func TestSharedInputStaysValid(t *testing.T) {
 	r := newRig(t)
-	rng := rand.New(rand.NewSource(3))
+	rng := rand.New(rand.NewPCG(3, 0))
 	type kept struct {
 		ref  Ref
 		want []byte
@@ -232,11 +232,11 @@ func TestSharedInputStaysValid(t *testing.T) {
 	f := &fake{}
 	var c *Conn
 	f.data = func(b []byte) int {
-		used := rng.Intn(len(b) + 1)
+		used := rng.IntN(len(b) + 1)
 		if used > 2 {
-			from, to := rng.Intn(used), used
+			from, to := rng.IntN(used), used
 			part := b[from:to]
-			if rng.Intn(2) == 0 {
+			if rng.IntN(2) == 0 {
 				part = b[from:to:to] // a parser may cap what it returns
 			}
 			all = append(all, kept{c.Share(part), bytes.Clone(part)})
@@ -250,7 +250,7 @@ func TestSharedInputStaysValid(t *testing.T) {
 	other, q := r.conn(&fake{})
 	r.feed(p, string(random(rng, 8<<20)), func() int {
 		q.send("noise in between")
-		return 1 + rng.Intn(300_000)
+		return 1 + rng.IntN(300_000)
 	})
 	require.False(t, other.IsClosed())
 	require.Greater(t, len(all), 20)
@@ -277,7 +277,7 @@ func TestShareToAnotherConnection(t *testing.T) {
 		return len(b)
 	}
 	c, p := r.tcp(src)
-	want := string(random(rand.New(rand.NewSource(4)), 5<<20))
+	want := string(random(rand.New(rand.NewPCG(4, 0)), 5<<20))
 	var got strings.Builder
 	r.feed(p, want, func() int { got.WriteString(q.text()); return 400_000 })
 	r.until("all is moved", func() bool { got.WriteString(q.text()); return got.Len() >= len(want) })

@@ -2,7 +2,7 @@ package eventloop
 
 import (
 	"bytes"
-	"math/rand"
+	"math/rand/v2"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,7 +12,9 @@ import (
 
 func random(rng *rand.Rand, n int) []byte {
 	b := make([]byte, n)
-	_, _ = rng.Read(b)
+	for i := range b {
+		b[i] = byte(rng.Uint32())
+	}
 	return b
 }
 
@@ -21,7 +23,7 @@ func (r *rig) drainTo(p *peer, rng *rand.Rand, n int) []byte {
 	r.Helper()
 	var got []byte
 	r.until("all output arrives", func() bool {
-		b, _, err := p.recv(1 + rng.Intn(3000))
+		b, _, err := p.recv(1 + rng.IntN(3000))
 		require.NoError(r, err)
 		got = append(got, b...)
 		return len(got) >= n
@@ -43,16 +45,16 @@ func TestSlowReaderGetsEveryByteInOrder(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t)
-			rng := rand.New(rand.NewSource(1))
+			rng := rand.New(rand.NewPCG(1, 0))
 			h := &fake{}
 			c, p := r.conn(h)
 			require.NoError(t, syscall.SetsockoptInt(c.FD(), syscall.SOL_SOCKET, syscall.SO_SNDBUF, 1))
 			var want []byte
 			var shared []*Buf
 			for i := range tc.chunks {
-				chunk := random(rng, 1+rng.Intn(tc.size))
+				chunk := random(rng, 1+rng.IntN(tc.size))
 				want = append(want, chunk...)
-				switch kind := rng.Intn(3); {
+				switch kind := rng.IntN(3); {
 				case tc.refs && kind == 0:
 					b := r.l.NewBuf(len(chunk) + 10)
 					b.B = append(append(b.B, "skipped---"...), chunk...)

@@ -1,7 +1,7 @@
 package eventloop
 
 import (
-	"math/rand"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -17,7 +17,7 @@ func (r *rig) pass(d time.Duration) {
 func TestTimersRunInOrderOfTime(t *testing.T) {
 	r := newRig(t)
 	var ran []int
-	for _, i := range rand.New(rand.NewSource(5)).Perm(100) {
+	for _, i := range rand.New(rand.NewPCG(5, 0)).Perm(100) {
 		r.l.After(time.Duration(i+1)*time.Second, func() { ran = append(ran, i) })
 	}
 	r.pass(time.Second - 1)

@@ -31,7 +31,9 @@ var frames = []struct{ request, reply string }{
 	{commands("GET"), "-ERR wrong number of arguments for 'get' command\r\n"},
 }
 
-// TestFramesMayBeSplitAnywhere writes each frame in two pieces, at every place.
+// TestFramesMayBeSplitAnywhere writes each frame in two pieces, at every place. In
+// between it waits for a function that is posted to the loop: that runs behind the
+// events of its iteration, and on loopback what was written is readable at once.
 func TestFramesMayBeSplitAnywhere(t *testing.T) {
 	p := startBefore(t, proxyOptions{})
 	conn := dialWire(t, p.Addr) // Nagle's algorithm is off: each write is a packet
@@ -40,7 +42,7 @@ func TestFramesMayBeSplitAnywhere(t *testing.T) {
 		for i := 1; i < len(f.request); i += 1 + len(f.request)/300 {
 			_, err := io.WriteString(conn, f.request[:i])
 			require.NoError(t, err)
-			p.settled(t, conn.LocalAddr().String())
+			p.onWorkers(func(*worker) {}) // it has taken the first piece
 			_, err = io.WriteString(conn, f.request[i:])
 			require.NoError(t, err)
 			_, err = io.ReadFull(conn, got)
@@ -49,14 +51,6 @@ func TestFramesMayBeSplitAnywhere(t *testing.T) {
 		}
 	}
 	assert.Equal(t, outcome{Open: true}, converse(t, p.Addr, ""))
-}
-
-// settled returns when the proxy's loop has taken what was sent to it so far: a
-// function that is posted runs behind the events that epoll reports with it, and on
-// loopback what was written is readable at once.
-func (p *testProxy) settled(t *testing.T, _ string) {
-	t.Helper()
-	p.onWorkers(func(*worker) {})
 }
 
 // TestFramesMayComeByteByByte writes each frame one byte at a time, all frames in a

@@ -109,7 +109,7 @@ func TestNonsenseFromANodeEndsItsConnection(t *testing.T) {
 		"a million attributes":    strings.Repeat("|1\r\n+k\r\n", million),
 		"text":                    "hello world\r\n",
 		"HTTP":                    "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n",
-		"zeros":                   strings.Repeat("\x00", 100),
+		"zeros":                   strings.Repeat("\x00", 100) + "\r\n",
 		"negative bulk":           "$-5\r\n",
 		"huge bulk":               "$99999999999\r\n",
 		"negative array":          "*-7\r\n",

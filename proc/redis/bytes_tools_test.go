@@ -153,7 +153,7 @@ func (p *testProxy) counter(name string) int {
 	return int(sum)
 }
 
-// eventually polls until the counter has that value at least.
+// waitCounter polls until the counter has that value at least.
 func (p *testProxy) waitCounter(t testing.TB, name string, least int) {
 	t.Helper()
 	require.Eventually(t, func() bool { return p.counter(name) >= least }, wireTimeout, 10*time.Millisecond, name)

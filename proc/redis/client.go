@@ -114,6 +114,11 @@ func (c *client) sendAsking(r *request, frame eventloop.Ref) {
 var askingFrame = []byte("*1\r\n$6\r\nASKING\r\n")
 
 func (c *client) dial() {
+	if c.w.ended {
+		c.lastErr = errShutdown
+		c.failAll(c.unreachable())
+		return
+	}
 	c.dialling = true
 	set := c.w.settings
 	c.w.stats.upstream.connects++
@@ -161,7 +166,15 @@ func (c *client) dialFailed(err error) {
 	c.w.stats.upstream.connectFail++
 	c.rest(err)
 	c.w.proc.topology.trigger(causeConnection)
-	c.failAll(c.unreachable())
+	text := c.unreachable()
+	lost := c.fifo.take()
+	c.bytes = 0
+	for _, r := range lost {
+		if !r.has(reqReplica) || !c.w.askMaster(r, c.proto) {
+			c.w.fail(r, text)
+		}
+	}
+	c.release()
 }
 
 // rest begins or lengthens the time in which no new connection is tried.

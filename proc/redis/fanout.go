@@ -28,7 +28,7 @@ func (s *session) sendAll(info *command.Info, frame []byte) bool {
 			s.refuse(info, c.unreachable())
 			return true
 		}
-		sp.parts = append(sp.parts, part{first: int32(i)})
+		sp.parts = append(sp.parts, part{to: c})
 	}
 	if len(sp.parts) == 0 {
 		w.drop(r)
@@ -40,7 +40,7 @@ func (s *session) sendAll(info *command.Info, frame []byte) bool {
 	for i := range sp.parts {
 		pr := w.newRequest(nil, info, kindPart)
 		pr.split, pr.part = sp, int32(i)
-		c := w.client(w.view.nodes[sp.parts[i].first], s.state.Proto)
+		c := sp.parts[i].to
 		c.send(pr, c.copyIn(frame))
 	}
 	return true

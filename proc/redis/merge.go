@@ -50,7 +50,7 @@ func (sp *split) spoil(i int) {
 
 // emit appends the merged reply to the session's output.
 func (sp *split) emit(s *session, parent *request) {
-	if parent.has(reqMuted) {
+	if parent.has(reqMuted) || s.overflowed {
 		return
 	}
 	before := s.conn.Pending()

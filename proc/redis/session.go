@@ -51,13 +51,15 @@ type session struct {
 	inFlight    int      // length of that list
 	redirecting int      // of those, being redirected or tried again
 	replySize   int      // moving average, bytes
+	stuck       int64    // loop time at which a sweep first saw output waiting, 0: none waits
 	stop        stopBits
+	overflowed  bool   // about to be closed for what it does not take
 	mute        bool   // the request being handled gets no reply
 	shareFrame  []byte // the frame being handled, when it may be kept by reference
 }
 
 func newSession(w *worker, fd int, id int64) *session {
-	return &session{w: w, fd: fd, state: sessionState{ID: id, Proto: 2}}
+	return &session{w: w, fd: fd, state: sessionState{ID: id, Proto: 2}, replySize: firstReplySize}
 }
 
 func (s *session) open(conn *eventloop.Conn) {
@@ -225,14 +227,14 @@ func (s *session) advance() {
 		}
 		s.emitEarly(r)
 	}
-	if s.stop != 0 {
+	if s.stop != 0 || s.w.draining {
 		s.reconsider()
 	}
 }
 
 // emit appends a reply to the session's output.
 func (s *session) emit(r *request, reply []byte, src *eventloop.Conn) {
-	if r.has(reqMuted) {
+	if r.has(reqMuted) || s.overflowed {
 		return
 	}
 	s.replySize += (len(reply) - s.replySize) >> 3
@@ -252,7 +254,7 @@ func (s *session) emitEarly(r *request) {
 	switch {
 	case r.kind == kindSplit:
 		r.split.emit(s, r)
-	case r.reply.Len >= shareMin && !r.has(reqMuted):
+	case r.reply.Len >= shareMin && !r.has(reqMuted) && !s.overflowed:
 		s.replySize += (r.reply.Len - s.replySize) >> 3
 		s.conn.AppendRef(r.reply)
 		if s.conn.Pending() > sessionOutput {
@@ -264,18 +266,21 @@ func (s *session) emitEarly(r *request) {
 }
 
 // crowded stops reading from a client that is slow to take its replies, and gives
-// up one that has let far too much pile up.
+// up one that lets far too much pile up: what is in flight for it still comes.
 func (s *session) crowded() {
 	if s.stop&stopOutput == 0 {
 		s.stop |= stopOutput
 		s.conn.Pause()
 		s.conn.NotifyBelow(sessionOutput / 2)
 	}
-	if s.conn.Pending() > sessionOutputMax && s.stop&stopEnd == 0 {
-		s.w.stats.downstream.overflows++
-		s.w.proc.warn.Warn("client closed: it does not take its replies", "client", s.state.ID, "bytes", s.conn.Pending())
-		s.finish()
+	pending, stuck := s.conn.Pending(), s.w.loop.Now()-s.conn.LastSent() > int64(time.Second)
+	if s.overflowed || pending <= sessionOutputHigh || (!stuck && pending <= sessionOutputMax) {
+		return
 	}
+	s.overflowed = true
+	s.w.stats.downstream.overflows++
+	s.w.proc.warn.Warn("client closed: it does not take its replies", "client", s.state.ID, "bytes", pending)
+	s.w.loop.After(0, func() { s.conn.Close(errStalled) }) // not now: its caller goes on with it
 }
 
 // reconsider lifts the reasons to hold back that are gone.
@@ -290,8 +295,11 @@ func (s *session) reconsider() {
 		return
 	}
 	s.allow(stopMap)
-	if s.stop&stopEnd != 0 {
+	switch {
+	case s.stop&stopEnd != 0:
 		s.conn.CloseFlushed()
+	case s.w.draining:
+		s.finishIfIdle()
 	}
 }
 
@@ -327,12 +335,25 @@ func (s *session) finish() {
 	}
 }
 
+// finishIfIdle ends the session when it waits for nothing and nothing that it has
+// sent is still to be read. Half a command does not count.
+func (s *session) finishIfIdle() {
+	if s.inFlight == 0 && s.stop == 0 && s.conn.Unread() == 0 {
+		s.finish()
+	}
+}
+
 // expire closes a session that has been idle, or stuck, for too long.
 func (s *session) expire(now int64) {
 	idle := int64(s.w.settings.idleTimeout)
 	c := s.conn
+	if c.Pending() == 0 {
+		s.stuck = 0
+	} else if s.stuck == 0 {
+		s.stuck = now // a late reply may have been appended only now, and not be written yet
+	}
 	switch {
-	case c.Pending() > 0 && now-max(c.LastSent(), c.LastRead()) > int64(s.w.settings.stallTimeout):
+	case s.stuck > 0 && now-max(s.stuck, c.LastSent(), c.LastRead()) > int64(s.w.settings.stallTimeout):
 		s.w.stats.downstream.stalls++
 		c.Close(errStalled)
 	case s.inFlight == 0 && idle > 0 && now-max(c.LastRead(), c.LastSent()) > idle:

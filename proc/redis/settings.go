@@ -39,8 +39,13 @@ const (
 	// sessionOutput is how many bytes of replies may wait for a client before it is
 	// not read from any more, and how many are expected for the requests in flight.
 	sessionOutput = 4 << 20
-	// sessionOutputMax is when a client that still gets more is closed.
-	sessionOutputMax = 1 << 30
+	// firstReplySize is the size expected of a session's replies before it has had any:
+	// few requests of a new session are in flight until it is known how large they are.
+	firstReplySize = 64 << 10
+	// sessionOutputHigh is when a client that still gets more, and has taken nothing
+	// for a second, is closed; with sessionOutputMax it is closed even if it takes some.
+	sessionOutputHigh = 256 << 20
+	sessionOutputMax  = 1 << 30
 	// nodeWindow is how many bytes of requests may be outstanding at a node.
 	nodeWindow = 32 << 20
 	// nodeRequests is how many requests may be outstanding at a node.

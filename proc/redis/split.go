@@ -23,13 +23,15 @@ type split struct {
 
 // part is what one slot or node contributes.
 type part struct {
-	slot  uint16
-	first int32         // index of its first key (sendSplit), of its node (sendAll)
-	last  int32         // index of its last key
-	keys  int32         // so many
-	size  int           // bytes of its arguments in the original frame
-	reply eventloop.Ref // its reply
-	rest  []byte        // while merging: elements not used yet
+	slot    uint16
+	to      *client       // where it goes
+	replica bool          // chosen by the read strategy
+	first   int32         // index of its first key (sendSplit), of its node (sendAll)
+	last    int32         // index of its last key
+	keys    int32         // so many
+	size    int           // bytes of its arguments in the original frame
+	reply   eventloop.Ref // its reply
+	rest    []byte        // while merging: elements not used yet
 }
 
 // merge is how the replies become one.
@@ -92,8 +94,9 @@ func (s *session) sendSplit(info *command.Info, frame []byte, args []resp.Arg, k
 	}
 	sp.bySlot(frame, args, keys, step)
 	for i := range sp.parts {
-		c, _, problem := w.pick(info, sp.parts[i].slot, s.state.Proto)
+		c, replica, problem := w.pick(info, sp.parts[i].slot, s.state.Proto)
 		if problem == "" && !c.full() {
+			sp.parts[i].to, sp.parts[i].replica = c, replica
 			continue
 		}
 		w.drop(r)
@@ -106,7 +109,7 @@ func (s *session) sendSplit(info *command.Info, frame []byte, args []resp.Arg, k
 	s.push(r)
 	sp.left = len(sp.parts)
 	for i := range sp.parts {
-		sp.sendPart(s, int32(i), info, frame, args, keys, step)
+		sp.sendPart(int32(i), info, frame, args, keys, step)
 	}
 	return true
 }
@@ -143,18 +146,17 @@ func rawArguments(frame []byte, args []resp.Arg, i, n int) []byte {
 }
 
 // sendPart writes the command for one slot into the window of its node's client.
-func (sp *split) sendPart(s *session, i int32, info *command.Info, frame []byte, args []resp.Arg, keys []int, step int) {
+func (sp *split) sendPart(i int32, info *command.Info, frame []byte, args []resp.Arg, keys []int, step int) {
 	w := sp.w
 	p := &sp.parts[i]
-	c, replica, _ := w.pick(info, p.slot, s.state.Proto)
 	r := w.newRequest(nil, info, kindPart)
 	r.split, r.part, r.slot = sp, i, p.slot
 	r.flags |= reqRouted
-	if replica {
+	if p.replica {
 		r.flags |= reqReplica
 	}
 
-	name := argument(frame, args, 0)
+	c, name := p.to, argument(frame, args, 0)
 	b := c.reserve(32 + len(name) + p.size)
 	off := len(b.B)
 	b.B = resp.AppendArrayHeader(b.B, 1+int(p.keys)*step)

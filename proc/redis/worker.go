@@ -21,6 +21,7 @@ type worker struct {
 	nodes    map[string]*node
 	sessions []*session
 	draining bool
+	ended    bool          // nothing may be dialled any more
 	drained  chan struct{} // closed when draining and the last session is gone
 	sweeper  *eventloop.Timer
 	cursor   int // next session to be swept
@@ -88,18 +89,15 @@ func (w *worker) apply(set *settings) {
 
 // serve takes over an accepted socket.
 func (w *worker) serve(fd int, id int64) {
-	s := newSession(w, fd, id)
-	conn, err := w.loop.Add(fd, s)
-	if err != nil || w.draining {
-		if err == nil {
-			conn.Close(eventloop.ErrClosed)
-		} else {
-			closeFD(fd)
+	if !w.draining {
+		s := newSession(w, fd, id)
+		if conn, err := w.loop.Add(fd, s); err == nil {
+			s.open(conn)
+			return
 		}
-		w.proc.listener.Release()
-		return
 	}
-	s.open(conn)
+	closeFD(fd)
+	w.proc.listener.Release()
 }
 
 // setMap takes up a new slot map. Nodes that are not in it end when their last
@@ -270,7 +268,10 @@ func (w *worker) sweep() {
 	// Two sweeps a second while nothing is in flight, ten while something is; all
 	// sessions are seen within a second.
 	next, share := 5*sweepEvery, 2
-	if busy {
+	switch {
+	case w.draining:
+		next, share = sweepEvery, 1
+	case busy:
 		next, share = sweepEvery, 10
 	}
 	for range (len(w.sessions) + share - 1) / share {
@@ -281,7 +282,11 @@ func (w *worker) sweep() {
 			w.cursor = 0
 		}
 		w.cursor++
-		w.sessions[w.cursor-1].expire(now)
+		s := w.sessions[w.cursor-1]
+		s.expire(now)
+		if w.draining {
+			s.finishIfIdle()
+		}
 	}
 	w.sweeper.Reset(next)
 }
@@ -290,14 +295,14 @@ func (w *worker) sweep() {
 func (w *worker) drain() {
 	w.draining = true
 	for i := len(w.sessions) - 1; i >= 0; i-- {
-		w.sessions[i].finish()
+		w.sessions[i].finishIfIdle()
 	}
 	w.checkDrained()
 }
 
 // stop closes everything at once.
 func (w *worker) stop() {
-	w.draining = true
+	w.draining, w.ended = true, true
 	for len(w.sessions) > 0 {
 		w.sessions[len(w.sessions)-1].conn.Close(errShutdown)
 	}
