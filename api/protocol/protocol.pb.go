@@ -124,7 +124,7 @@ type RedisOption struct {
 	// How long a request may wait for the reply of a node, more than zero.
 	// Default 5s.
 	RequestTimeout *durationpb.Duration `protobuf:"bytes,100,opt,name=request_timeout,json=requestTimeout,proto3" json:"request_timeout,omitempty"`
-	// Requests that take at least this long are counted and logged as slow,
+	// Requests that take at least this long are counted as slow,
 	// more than zero. Default 50ms.
 	SlowThreshold *durationpb.Duration `protobuf:"bytes,101,opt,name=slow_threshold,json=slowThreshold,proto3" json:"slow_threshold,omitempty"`
 	unknownFields protoimpl.UnknownFields

@@ -164,6 +164,7 @@ func (c *client) dialFailed(err error) {
 		c.w.stats.upstream.connectTimeout++
 	}
 	c.w.stats.upstream.connectFail++
+	c.w.proc.warn.Warn("cannot connect to node", "node", c.node.addr, "error", err)
 	c.rest(err)
 	c.w.proc.topology.trigger(causeConnection)
 	text := c.unreachable()
@@ -183,7 +184,6 @@ func (c *client) rest(err error) {
 	backoff := min(backoffMin<<min(c.failures, 6), backoffMax)
 	c.failures++
 	c.retryAt = c.w.loop.Now() + int64(backoff/2) + rand.Int64N(int64(backoff))
-	c.w.proc.warn.Warn("cannot connect to node", "node", c.node.addr, "error", err)
 }
 
 // unreachable is the error reply for requests to a node that is away.
@@ -320,6 +320,7 @@ func (c *client) expire(now int64) {
 	}
 	c.w.stats.upstream.timeouts++
 	err := fmt.Errorf("no reply within %v", limit)
+	c.w.proc.warn.Warn("node timed out, its connection is closed", "node", c.node.addr, "requests", c.fifo.len(), "error", err)
 	conn := c.conn
 	c.conn = nil
 	c.rest(err)

@@ -32,7 +32,7 @@ var clientFuncs = map[string]localFunc{
 		"GETNAME",
 		"    The name of this connection.",
 		"GETREDIR",
-		"    -1, as there is no tracking.",
+		"    -1 without tracking, 0 with it, as there is no redirection.",
 		"ID",
 		"    The number of this connection.",
 		"INFO",
@@ -47,8 +47,8 @@ var clientFuncs = map[string]localFunc{
 		"    Tell the name or version of the client library.",
 		"SETNAME <name>",
 		"    Give this connection a name.",
-		"TRACKING OFF",
-		"    Accepted. Tracking cannot be switched on yet.",
+		"TRACKING (OFF|ON OPTIN)",
+		"    Accepted. No key can be opted in yet, and there are no other modes.",
 		"TRACKINGINFO",
 		"    The state of tracking on this connection.",
 	),
@@ -99,7 +99,11 @@ func (s *session) clientID(*command.Info, []byte, []resp.Arg) {
 }
 
 func (s *session) clientGetRedir(*command.Info, []byte, []resp.Arg) {
-	s.reply(resp.AppendInt(s.scratch(), -1))
+	to := int64(-1)
+	if s.state.OptIn {
+		to = 0
+	}
+	s.reply(resp.AppendInt(s.scratch(), to))
 }
 
 func (s *session) clientNoEvict(info *command.Info, frame []byte, args []resp.Arg) {
@@ -141,28 +145,49 @@ func (s *session) clientReply(info *command.Info, frame []byte, args []resp.Arg)
 }
 
 // clientTracking: invalidations would come from the node connections that sessions
-// share, so it cannot be switched on.
+// share, so no key can be tracked. In OPTIN mode none is before CLIENT CACHING YES,
+// which fails: that mode promises nothing, and there are client libraries that switch
+// it on for each connection whether they will use it or not.
 func (s *session) clientTracking(info *command.Info, frame []byte, args []resp.Arg) {
 	switch mode := argument(frame, args, 2); {
+	case equalFold(mode, "on") && len(args) == 4 && equalFold(argument(frame, args, 3), "optin"):
+		s.state.OptIn = true
+		s.ok()
 	case equalFold(mode, "on"):
 		s.unsupported(info, frame, args)
 	case equalFold(mode, "off") && len(args) == 3:
+		s.state.OptIn = false
 		s.ok()
 	default:
 		s.fail(info, errSyntax)
 	}
 }
 
-func (s *session) clientCaching(info *command.Info, _ []byte, _ []resp.Arg) {
-	s.fail(info, "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")
+func (s *session) clientCaching(info *command.Info, frame []byte, args []resp.Arg) {
+	switch mode := argument(frame, args, 2); {
+	case !s.state.OptIn:
+		s.fail(info, "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")
+	case equalFold(mode, "yes"):
+		s.unsupported(info, frame, args)
+	case equalFold(mode, "no"):
+		s.fail(info, "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.")
+	default:
+		s.fail(info, errSyntax)
+	}
 }
 
 func (s *session) clientTrackingInfo(*command.Info, []byte, []resp.Arg) {
+	flags, redirect := []string{"off"}, int64(-1)
+	if s.state.OptIn {
+		flags, redirect = []string{"on", "optin"}, 0
+	}
 	b := resp.AppendMapHeader(s.scratch(), 3, s.resp3())
 	b = resp.AppendBulkString(b, "flags")
-	b = resp.AppendSetHeader(b, 1, s.resp3())
-	b = resp.AppendBulkString(b, "off")
-	b = appendNumber(b, "redirect", -1)
+	b = resp.AppendSetHeader(b, len(flags), s.resp3())
+	for _, f := range flags {
+		b = resp.AppendBulkString(b, f)
+	}
+	b = appendNumber(b, "redirect", redirect)
 	b = resp.AppendBulkString(b, "prefixes")
 	s.reply(resp.AppendArrayHeader(b, 0))
 }
@@ -207,6 +232,9 @@ func (s *session) appendClientLine(b []byte, info *command.Info, frame []byte, a
 // clientFlags are Redis' letters; N stands for none.
 func (s *session) clientFlags() string {
 	flags := ""
+	if s.state.OptIn {
+		flags += "t"
+	}
 	if s.state.NoEvict {
 		flags += "e"
 	}

@@ -18,11 +18,11 @@ const (
 // request on; any other reply is final.
 func (w *worker) replied(c *client, r *request, reply []byte) {
 	if reply[0] == '-' {
-		w.stats.upstream.failures++
-		r.flags |= reqFailed
 		if r.has(reqRouted) && w.sendOn(c, r, reply) {
 			return
 		}
+		w.stats.upstream.errors++
+		r.flags |= reqFailed
 	} else {
 		r.flags &^= reqFailed
 	}
@@ -141,7 +141,7 @@ func (w *worker) askMaster(r *request, proto int) bool {
 // fail answers a request with an error of the proxy.
 func (w *worker) fail(r *request, text string) {
 	r.flags |= reqFailed
-	w.stats.upstream.failures++
+	w.stats.upstream.unanswered++
 	w.finish(r, resp.AppendError(w.tmp[:0], text), nil)
 }
 

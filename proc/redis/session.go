@@ -32,6 +32,7 @@ type sessionState struct {
 	NoTouch    bool
 	ReplyOff   bool // CLIENT REPLY OFF
 	SkipNext   bool // CLIENT REPLY SKIP was the last command
+	OptIn      bool // CLIENT TRACKING ON OPTIN; no key is ever opted in
 	Refusing   bool // MULTI was refused: so is all up to EXEC
 	Created    time.Time
 }
@@ -51,7 +52,7 @@ type session struct {
 	inFlight    int      // length of that list
 	redirecting int      // of those, being redirected or tried again
 	replySize   int      // moving average, bytes
-	stuck       int64    // loop time at which a sweep first saw output waiting, 0: none waits
+	stuck       int64    // loop time since which output is known to wait, 0: none waits
 	stop        stopBits
 	overflowed  bool   // about to be closed for what it does not take
 	mute        bool   // the request being handled gets no reply
@@ -93,11 +94,12 @@ func (s *session) Data(b []byte) int {
 		}
 		if len(p.Args) > 0 {
 			frame := p.Frame(b[used:])
-			s.shareFrame = nil
 			if n >= shareMin && len(frame) == n && &frame[0] == &b[used] {
 				s.shareFrame = b[used:]
 			}
-			if !s.handle(frame, p.Args) {
+			taken := s.handle(frame, p.Args)
+			s.shareFrame = nil // it would keep the buffer of a session that falls idle
+			if !taken {
 				p.Reset() // it comes again once the session may go on
 				s.returnParser()
 				break
@@ -270,10 +272,11 @@ func (s *session) emitEarly(r *request) {
 func (s *session) crowded() {
 	if s.stop&stopOutput == 0 {
 		s.stop |= stopOutput
+		s.stuck = s.w.loop.Now() // one huge reply may be the first that it gets for long
 		s.conn.Pause()
 		s.conn.NotifyBelow(sessionOutput / 2)
 	}
-	pending, stuck := s.conn.Pending(), s.w.loop.Now()-s.conn.LastSent() > int64(time.Second)
+	pending, stuck := s.conn.Pending(), s.w.loop.Now()-max(s.stuck, s.conn.LastSent()) > int64(time.Second)
 	if s.overflowed || pending <= sessionOutputHigh || (!stuck && pending <= sessionOutputMax) {
 		return
 	}

@@ -28,7 +28,8 @@ type workerStats struct {
 		connectTimeout uint64
 		lifetime       stats.Histogram // seconds
 		replies        uint64          // final ones
-		failures       uint64          // errors among all replies, and requests that got none
+		errors         uint64          // of those, error replies
+		unanswered     uint64          // requests that ended without a reply of a node
 		moved, ask     uint64
 		hopLimit       uint64
 		timeouts       uint64
@@ -169,9 +170,9 @@ func (s *snapshot) emitTo(e emitter) {
 	e.counter("upstream.cx_connect_fail", u.connectFail)
 	e.counter("upstream.cx_connect_timeout", u.connectTimeout)
 	e.counter("upstream.cx_protocol_error", u.protocolErrors)
-	e.counter("upstream.rq_total", u.replies+uint64(s.waiting))
-	e.counter("upstream.rq_success_total", u.replies-min(u.failures, u.replies))
-	e.counter("upstream.rq_failure_total", u.failures)
+	e.counter("upstream.rq_total", u.replies+u.unanswered+uint64(s.waiting))
+	e.counter("upstream.rq_success_total", u.replies-u.errors)
+	e.counter("upstream.rq_failure_total", u.errors+u.unanswered)
 	e.gauge("upstream.rq_active", s.waiting)
 	e.counter("upstream.rq_timeout", u.timeouts)
 	e.counter("upstream.rq_window_full", u.windowFull)

@@ -54,7 +54,7 @@ var docsSections = []docsSection{
 		groupOf, func(i *Info) bool { return i.Handling == Route && i.Flags.Has(Blocking) },
 	},
 	{
-		"Routed by key and split by slot", "Keys in one slot: passed through as they are. Keys in several slots: one part per slot, and the replies are merged. The error of any part is the reply to the whole.", "Merged reply",
+		"Routed by key and split by slot", "Keys in one slot: passed through as they are. Keys in several slots: one part per slot, the replies\nare merged, and the error of any part is the reply to the whole.", "Merged reply",
 		func(i *Info) string { return docsSplits[i.Split] }, func(i *Info) bool { return i.Split != SplitNone },
 	},
 	{
