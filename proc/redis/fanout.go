@@ -9,7 +9,7 @@ import (
 func (s *session) sendAll(info *command.Info, frame []byte) bool {
 	w := s.w
 	if w.view == nil {
-		s.refuse(info, errNoMap)
+		s.refuse(info, w.noMap())
 		return true
 	}
 	r := w.newRequest(s, info, kindSplit)
@@ -32,7 +32,7 @@ func (s *session) sendAll(info *command.Info, frame []byte) bool {
 	}
 	if len(sp.parts) == 0 {
 		w.drop(r)
-		s.refuse(info, errNoMap)
+		s.refuse(info, w.noMap())
 		return true
 	}
 	s.push(r)

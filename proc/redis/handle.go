@@ -7,8 +7,6 @@ import (
 	"samaritan/proc/redis/resp"
 )
 
-const errNoMap = "ERR samaritan: the slot map of the cluster is not known yet, no node has answered"
-
 // handle decides what becomes of a request. False means that it could not be taken
 // up: s.stop says why, and it comes again.
 func (s *session) handle(frame []byte, args []resp.Arg) bool {

@@ -21,6 +21,10 @@ import (
 // refusal is what a client over the connection limit is told.
 const refusal = "-ERR max number of clients reached\r\n"
 
+// firstMapWait is how long clients wait to be accepted while the first question for
+// the slot map has no answer.
+const firstMapWait = time.Second
+
 // clientIDs numbers the client connections of the process.
 var clientIDs atomic.Int64
 
@@ -80,7 +84,10 @@ func (p *Proc) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	running.Go(func() { p.topology.Run(p.ctx) })
 	failed := make(chan error, 1)
-	running.Go(func() { failed <- p.listener.Run(ctx, p.serve) })
+	running.Go(func() {
+		p.awaitFirstMap(ctx)
+		failed <- p.listener.Run(ctx, p.serve)
+	})
 
 	select {
 	case <-ctx.Done():
@@ -96,6 +103,18 @@ func (p *Proc) Run(ctx context.Context) error {
 	p.dials.Wait()
 	p.warn.Flush()
 	return err
+}
+
+// awaitFirstMap leaves early clients in the backlog until the cluster has been asked
+// once, so that a start under traffic does not begin with errors.
+func (p *Proc) awaitFirstMap(ctx context.Context) {
+	limit := time.NewTimer(firstMapWait)
+	defer limit.Stop()
+	select {
+	case <-p.topology.tried:
+	case <-limit.C:
+	case <-ctx.Done():
+	}
 }
 
 // serve hands an accepted socket to the least busy loop.

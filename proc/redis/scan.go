@@ -44,7 +44,7 @@ func (s *session) scan(info *command.Info, frame []byte, args []resp.Arg) bool {
 		return true
 	}
 	if w.view == nil {
-		s.refuse(info, errNoMap)
+		s.refuse(info, w.noMap())
 		return true
 	}
 	slots := w.view.slots

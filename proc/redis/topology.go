@@ -46,7 +46,8 @@ type topology struct {
 	log     *slog.Logger
 	publish func(*cluster.Map)
 
-	wake     chan cause // holds at most one: reasons that come together are one
+	tried    chan struct{} // closed when the first refresh has ended, well or not
+	wake     chan cause    // holds at most one: reasons that come together are one
 	current  atomic.Pointer[cluster.Map]
 	version  atomic.Pointer[string] // redis_version of the node asked last
 	counters struct{ total, success, failure atomic.Uint64 }
@@ -57,7 +58,7 @@ type topology struct {
 }
 
 func newTopology(log *slog.Logger, seeds []string, publish func(*cluster.Map)) *topology {
-	return &topology{log: log, publish: publish, wake: make(chan cause, 1), seeds: seeds}
+	return &topology{log: log, publish: publish, tried: make(chan struct{}), wake: make(chan cause, 1), seeds: seeds}
 }
 
 // Map is the slot map in use, nil before the first one was learned.
@@ -104,6 +105,9 @@ func (t *topology) Run(ctx context.Context) {
 	why := causeStart
 	for ctx.Err() == nil {
 		err := t.refresh(ctx, why)
+		if why == causeStart {
+			close(t.tried)
+		}
 		pause := jitter(refreshEvery)
 		switch {
 		case err != nil:

@@ -162,7 +162,7 @@ func (n *node) closeIfIdle() bool {
 func (w *worker) pick(info *command.Info, slot uint16, proto int) (c *client, replica bool, problem string) {
 	v := w.view
 	if v == nil {
-		return nil, false, errNoMap
+		return nil, false, w.noMap()
 	}
 	i := v.slots.Master(slot)
 	if i < 0 {
@@ -179,6 +179,15 @@ func (w *worker) pick(info *command.Info, slot uint16, proto int) (c *client, re
 		return nil, false, c.unreachable()
 	}
 	return c, false, ""
+}
+
+// noMap is the error while the cluster is not known at all.
+func (w *worker) noMap() string {
+	const text = "ERR samaritan: the slot map of the cluster is not known yet"
+	if err := w.proc.topology.Err(); err != nil {
+		return text + ": " + oneLine(err)
+	}
+	return text
 }
 
 // replica chooses among the replicas of a master (and the master, with BOTH) by
@@ -206,7 +215,7 @@ func (w *worker) replica(master, proto int) *client {
 func (w *worker) anyClient(proto int) (*client, string) {
 	v := w.view
 	if v == nil {
-		return nil, errNoMap
+		return nil, w.noMap()
 	}
 	var found *client
 	for range v.nodes {
@@ -221,7 +230,7 @@ func (w *worker) anyClient(proto int) (*client, string) {
 		}
 	}
 	if found == nil {
-		return nil, errNoMap
+		return nil, w.noMap()
 	}
 	return nil, found.unreachable()
 }
