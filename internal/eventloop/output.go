@@ -184,6 +184,7 @@ func (c *Conn) writeOnce() bool {
 			want += s.end - s.start
 		}
 		n, e = sysWritev(c.fd, iov)
+		clear(iov) // it must not keep buffers alive
 	}
 	switch e {
 	case 0:

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -20,15 +21,21 @@ import (
 type fakeNode struct {
 	ln     net.Listener
 	answer []byte
+	pace   time.Duration // between the bytes of an answer, 0: all at once
 	conns  sync.WaitGroup
 }
 
 // startFakeNode starts one that ends with the test.
 func startFakeNode(t testing.TB, answer string) *fakeNode {
 	t.Helper()
+	return startSlowNode(t, answer, 0)
+}
+
+func startSlowNode(t testing.TB, answer string, pace time.Duration) *fakeNode {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	n := &fakeNode{ln: ln, answer: []byte(answer)}
+	n := &fakeNode{ln: ln, answer: []byte(answer), pace: pace}
 	n.conns.Go(n.serve)
 	t.Cleanup(func() { _ = ln.Close(); n.conns.Wait() })
 	return n
@@ -65,16 +72,33 @@ func (n *fakeNode) talk(conn net.Conn) {
 			if used == 0 {
 				break
 			}
-			reply := n.answer
 			if bytes.Contains(p.Frame(in), []byte("SLOTS")) {
-				reply = n.slots()
+				_, err = conn.Write(n.slots())
+			} else {
+				err = n.reply(conn)
 			}
-			in = in[used:]
-			if _, err := conn.Write(reply); err != nil {
+			if err != nil {
 				return
 			}
+			in = in[used:]
 		}
 	}
+}
+
+func (n *fakeNode) reply(conn net.Conn) error {
+	if n.pace == 0 {
+		_, err := conn.Write(n.answer)
+		return err
+	}
+	tick := time.NewTicker(n.pace)
+	defer tick.Stop()
+	for i := range n.answer {
+		<-tick.C
+		if _, err := conn.Write(n.answer[i : i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // slots is the reply to CLUSTER SLOTS.
@@ -149,4 +173,22 @@ func TestRepliesNobodyAskedForReachNobody(t *testing.T) {
 		_ = conn.Close()
 	}
 	p.waitCounter(t, "upstream.cx_protocol_error", 5)
+}
+
+// TestNodeThatSendsIsNotHung: the timeout is for nodes that send nothing, not for a
+// large reply on a slow network, nor for what waits behind it.
+func TestNodeThatSendsIsNotHung(t *testing.T) {
+	const answer = "$10\r\n0123456789\r\n"
+	node := startSlowNode(t, answer, 40*time.Millisecond) // 680 ms each
+	p := startProxy(t, proxyOptions{requestTimeout: 400 * time.Millisecond}, node.addr()).ready(t)
+	assert.Equal(t, outcome{answer + answer, true}, converse(t, p.Addr, commands("GET a", "GET b")))
+	assert.Zero(t, p.counter("upstream.rq_timeout"))
+}
+
+// TestNodeThatStopsInTheMiddleIsHung: the timeout ends a reply that does not go on.
+func TestNodeThatStopsInTheMiddleIsHung(t *testing.T) {
+	node := startFakeNode(t, "$10\r\n01234")
+	p := startProxy(t, proxyOptions{requestTimeout: 200 * time.Millisecond}, node.addr()).ready(t)
+	got := converse(t, p.Addr, commands("GET a"))
+	assert.Equal(t, outcome{"-ERR samaritan: node " + node.addr() + " timed out: no reply within 200ms\r\n", true}, got)
 }

@@ -307,15 +307,16 @@ func (c *client) release() {
 	}
 }
 
-// expire closes the connection when its oldest request has waited too long: the
-// replies behind it could not be matched otherwise.
+// expire closes the connection when its oldest request has waited too long and nothing
+// comes any more: the replies behind it could not be matched otherwise. A node that is
+// busy sending large replies is not hung.
 func (c *client) expire(now int64) {
 	limit := c.w.settings.requestTimeout
 	if c.conn == nil || c.fifo.len() == 0 || limit <= 0 {
 		return
 	}
 	oldest := c.fifo.at(0)
-	if since := max(oldest.sent, c.opened); now-since < int64(limit) {
+	if since := max(oldest.sent, c.conn.LastRead()); now-since < int64(limit) {
 		return
 	}
 	c.w.stats.upstream.timeouts++

@@ -35,7 +35,7 @@ func newSettings(svc *config.Service) *settings {
 // the session concerned is not read from until things have moved on.
 const (
 	// maxInFlight is the most requests of a session without a reply.
-	maxInFlight = 4096
+	maxInFlight = 1024
 	// sessionOutput is how many bytes of replies may wait for a client before it is
 	// not read from any more, and how many are expected for the requests in flight.
 	sessionOutput = 4 << 20
