@@ -27,7 +27,14 @@ func (w *worker) replied(c *client, r *request, reply []byte) {
 		r.flags &^= reqFailed
 	}
 	w.stats.upstream.replies++
-	w.finish(r, reply, c.conn)
+	switch r.kind {
+	case kindScan:
+		w.scanPage(c, r, reply)
+	case kindScanCheck:
+		w.rangeChecked(c, r, reply)
+	default:
+		w.finish(r, reply, c.conn)
+	}
 }
 
 // sendOn deals with the errors that a node gives for another reason than the request
@@ -162,8 +169,6 @@ func (w *worker) finish(r *request, reply []byte, src *eventloop.Conn) {
 	case kindPart:
 		r.split.part(r, reply, src)
 		return
-	case kindScan:
-		reply, src = w.translateScan(r, reply, src)
 	}
 	w.observe(r)
 	if s := r.sess; s != nil {

@@ -9,12 +9,13 @@ import (
 type kind uint8
 
 const (
-	kindPlain  kind = iota // it is the session's reply
-	kindLocal              // answered by the proxy, waiting for its turn
-	kindSplit              // made of the replies to its parts
-	kindPart               // goes to the split that the part belongs to
-	kindScan               // a page of SCAN, its cursor to be translated
-	kindAsking             // the OK to an ASKING; dropped
+	kindPlain     kind = iota // it is the session's reply
+	kindLocal                 // answered by the proxy, waiting for its turn
+	kindSplit                 // made of the replies to its parts
+	kindPart                  // goes to the split that the part belongs to
+	kindScan                  // a page of SCAN, its cursor to be translated
+	kindScanCheck             // a last page of a range waits in reply; this asks what the node owns
+	kindAsking                // the OK to an ASKING; dropped
 )
 
 // request is one command of a session, or a part of one, from the moment it is

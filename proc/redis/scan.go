@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"errors"
 	"hash/fnv"
 	"strconv"
 
@@ -12,27 +13,38 @@ import (
 
 // SCAN walks the cluster range by range: a range is a run of slots with one owner,
 // and the owner is scanned to its end once for each of its ranges. The cursor that a
-// client sees holds all the state there is, so any proxy can go on with it:
+// client sees holds what there is of state, so any proxy can go on with it:
 //
 //	bits  0-13  the first slot of the range
 //	bits 14-27  a tag of the range's last slot and its owner
-//	bits 28-62  the owner's own cursor
+//	bit  28     set while the importing node of a migrating slot is scanned
+//	bits 29-62  the owner's own cursor
 //
-// If the tag does not fit any more, the range has changed hands or size in the
-// middle, and its scan begins anew: a key that was there all along is never passed
-// over, but it may come twice.
+// No key that was there all along is passed over, though it may come twice:
+//
+//   - If the tag does not fit any more, the range has changed hands or size, and its
+//     scan begins anew.
+//   - When a range is scanned to its end, its owner is asked what it still owns
+//     (scan_check.go). The walk goes on at the first slot of the range that it does
+//     not own any more.
+//   - While a slot migrates its keys are at two nodes, and only go from the owner to
+//     the importing node. So the importing node is scanned for that slot, after the
+//     owner.
 const (
-	scanSlotBits   = 14
-	scanTagBits    = 14
-	scanCursorBits = 63 - scanSlotBits - scanTagBits
-	maxNodeCursor  = 1<<scanCursorBits - 1
+	scanSlotBits  = 14
+	scanTagBits   = 14
+	scanImportBit = 1 << (scanSlotBits + scanTagBits)
+	scanShift     = scanSlotBits + scanTagBits + 1
+	maxNodeCursor = 1<<(63-scanShift) - 1
+	scanBegin     = 1 << scanSlotBits // makes the cursor of a range's beginning differ from 0
 )
 
 // scanPosition is where a page of SCAN belongs.
 type scanPosition struct {
 	first, last uint16 // the range
 	tag         uint16
-	filter      bool // the owner has other ranges too: drop their keys
+	filter      bool // the node has other keys too: drop them
+	importing   bool // the node imports the range, which is one slot
 }
 
 // scan sends one page of SCAN to the node whose turn it is.
@@ -47,17 +59,16 @@ func (s *session) scan(info *command.Info, frame []byte, args []resp.Arg) bool {
 		s.refuse(info, w.noMap())
 		return true
 	}
-	slots := w.view.slots
-	pos, owner := rangeAt(slots, uint16(cursor&(cluster.Slots-1)))
-	if owner < 0 {
+	pos, n := w.scanTarget(cursor)
+	if n == nil {
 		s.refuse(info, "CLUSTERDOWN Hash slot not served")
 		return true
 	}
-	nodeCursor := cursor >> (scanSlotBits + scanTagBits)
-	if nodeCursor != 0 && uint16(cursor>>scanSlotBits)&(1<<scanTagBits-1) != pos.tag {
+	nodeCursor := cursor >> scanShift
+	if uint16(cursor>>scanSlotBits)&(1<<scanTagBits-1) != pos.tag {
 		nodeCursor = 0
 	}
-	c := w.client(w.view.nodes[owner], s.state.Proto)
+	c := w.client(n, s.state.Proto)
 	if c.resting() {
 		s.refuse(info, c.unreachable())
 		return true
@@ -70,6 +81,20 @@ func (s *session) scan(info *command.Info, frame []byte, args []resp.Arg) bool {
 	s.push(r)
 	c.send(r, s.copyScan(c, frame, args, nodeCursor))
 	return true
+}
+
+// scanTarget finds the range of a cursor and the node to ask, nil when no node owns
+// a slot from there on.
+func (w *worker) scanTarget(cursor uint64) (scanPosition, *node) {
+	slot := uint16(cursor & (cluster.Slots - 1))
+	if addr, ok := w.imports[slot]; ok && cursor&scanImportBit != 0 {
+		return scanPosition{first: slot, last: slot, tag: rangeTag(addr, slot), filter: true, importing: true}, w.nodeAt(addr)
+	}
+	pos, owner := rangeAt(w.view.slots, slot)
+	if owner < 0 {
+		return pos, nil
+	}
+	return pos, w.view.nodes[owner]
 }
 
 // copyScan stores the request with the node's cursor in place of the client's.
@@ -102,7 +127,7 @@ func rangeAt(m *cluster.Map, slot uint16) (pos scanPosition, owner int) {
 	for last+1 < cluster.Slots && m.Master(uint16(last+1)) == owner {
 		last++
 	}
-	pos = scanPosition{first: uint16(first), last: uint16(last), tag: rangeTag(m.Nodes()[owner], last)}
+	pos = scanPosition{first: uint16(first), last: uint16(last), tag: rangeTag(m.Nodes()[owner].Addr, uint16(last))}
 	for i := 0; i < cluster.Slots && !pos.filter; i++ {
 		if (i < first || i > last) && m.Master(uint16(i)) == owner {
 			pos.filter = true
@@ -111,49 +136,80 @@ func rangeAt(m *cluster.Map, slot uint16) (pos scanPosition, owner int) {
 	return pos, owner
 }
 
-func rangeTag(n cluster.Node, last int) uint16 {
+func rangeTag(addr string, last uint16) uint16 {
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(n.Addr))
+	_, _ = h.Write([]byte(addr))
 	_, _ = h.Write([]byte{byte(last), byte(last >> 8)})
 	sum := h.Sum32()
 	return uint16((sum ^ sum>>16) & (1<<scanTagBits - 1))
 }
 
-// translateScan turns a node's page into one with a cursor of the whole cluster.
-func (w *worker) translateScan(r *request, reply []byte, src *eventloop.Conn) ([]byte, *eventloop.Conn) {
-	if reply[0] != '*' {
-		return reply, src
+// scanPage takes a node's page. Behind the last page of a range the node is asked
+// what it still owns; otherwise the page is the reply, with a cursor of ours.
+func (w *worker) scanPage(c *client, r *request, reply []byte) {
+	node, keys, err := cutPage(reply)
+	switch {
+	case reply[0] == '-':
+		w.finish(r, reply, nil)
+	case err != nil:
+		w.fail(r, "ERR samaritan: node "+c.node.addr+" sent a SCAN reply that makes no sense: "+err.Error())
+	case node == 0 && r.scan.importing:
+		delete(w.imports, r.scan.first)
+		w.finishScan(r, r.scan.after(r.scan.first), keys)
+	case node == 0:
+		w.checkRange(c, r, keys)
+	default:
+		tag := uint64(r.scan.tag)<<scanSlotBits | uint64(r.scan.first)
+		if r.scan.importing {
+			tag |= scanImportBit
+		}
+		w.finishScan(r, node<<scanShift|tag, keys)
 	}
-	_, n, body, err := resp.Header(reply)
-	cursor, keys, err2 := resp.Next(body)
-	_, _, digits, err3 := resp.Header(cursor)
-	node, err4 := strconv.ParseUint(string(digits), 10, 64)
-	if err != nil || err2 != nil || err3 != nil || err4 != nil || n != 2 {
-		r.flags |= reqFailed
-		return resp.AppendError(w.tmp[:0], "ERR samaritan: a node sent a SCAN reply that makes no sense"), nil
-	}
-	if node > maxNodeCursor {
-		r.flags |= reqFailed
-		return resp.AppendError(w.tmp[:0], "ERR samaritan: a node's SCAN cursor is too large to be carried on: "+string(digits)), nil
-	}
-	out := append(w.tmp[:0], "*2\r\n"...)
-	out = resp.AppendBulk(out, strconv.AppendUint(nil, r.scan.next(node), 10))
-	if !r.scan.filter {
-		return append(out, keys...), nil
-	}
-	return r.scan.appendOwn(out, keys), nil
 }
 
-// next is the cursor behind a page: further into the node, on to the next range, or 0
-// at the end.
-func (p scanPosition) next(node uint64) uint64 {
-	if node != 0 {
-		return node<<(scanSlotBits+scanTagBits) | uint64(p.tag)<<scanSlotBits | uint64(p.first)
+// cutPage takes a SCAN reply apart into the node's cursor and the array of keys.
+func cutPage(reply []byte) (cursor uint64, keys []byte, err error) {
+	typ, n, body, err := resp.Header(reply)
+	if err != nil {
+		return 0, nil, err
 	}
-	if p.last == cluster.Slots-1 {
+	if typ != '*' || n != 2 {
+		return 0, nil, errors.New("not an array of two")
+	}
+	first, keys, err := resp.Next(body)
+	if err != nil {
+		return 0, nil, err
+	}
+	_, _, digits, err := resp.Header(first)
+	if err != nil {
+		return 0, nil, err
+	}
+	cursor, err = strconv.ParseUint(string(digits), 10, 64)
+	if err == nil && cursor > maxNodeCursor {
+		err = errors.New("its cursor " + string(digits) + " is too large to be carried on")
+	}
+	return cursor, keys, err
+}
+
+// finishScan answers with one page: the cursor and those of the keys that count.
+func (w *worker) finishScan(r *request, cursor uint64, keys []byte) {
+	out := append(w.tmp[:0], "*2\r\n"...)
+	out = resp.AppendBulk(out, strconv.AppendUint(nil, cursor, 10))
+	if r.scan.filter {
+		out = r.scan.appendOwn(out, keys)
+	} else {
+		out = append(out, keys...)
+	}
+	w.tmp = out[:0]
+	w.finish(r, out, nil)
+}
+
+// after is the cursor at which the walk goes on behind slot, 0 at the end.
+func (p scanPosition) after(slot uint16) uint64 {
+	if slot == cluster.Slots-1 {
 		return 0
 	}
-	return uint64(p.last) + 1
+	return uint64(slot+1) | scanBegin
 }
 
 // appendOwn appends the array of those keys that are in the range.

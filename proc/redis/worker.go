@@ -26,16 +26,17 @@ type worker struct {
 	sweeper  *eventloop.Timer
 	cursor   int // next session to be swept
 
-	parser *resp.Parser   // for sessions that have no half-parsed frame
-	spare  []*resp.Parser // parsers handed back
-	free   *request
-	splits []*split
-	hold   *eventloop.Buf // where early replies are kept
-	keys   []int          // scratch of key extraction
-	tmp    []byte         // scratch of local replies
-	marks  slotMarks      // scratch of splitting
-	turn   uint           // round robin over replicas
-	stats  workerStats
+	parser  *resp.Parser   // for sessions that have no half-parsed frame
+	spare   []*resp.Parser // parsers handed back
+	free    *request
+	splits  []*split
+	hold    *eventloop.Buf    // where early replies are kept
+	keys    []int             // scratch of key extraction
+	tmp     []byte            // scratch of local replies
+	marks   slotMarks         // scratch of splitting
+	turn    uint              // round robin over replicas
+	imports map[uint16]string // where SCAN found slots to be migrating to
+	stats   workerStats
 }
 
 // view is a slot map together with this worker's nodes.
