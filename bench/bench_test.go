@@ -31,7 +31,7 @@ func TestDefaultsMeasureEverything(t *testing.T) {
 	o, err := parseOptions(nil, io.Discard)
 	require.NoError(t, err)
 	assert.Equal(t, allTargets, o.targets)
-	assert.Len(t, o.scenarios, 6)
+	assert.Equal(t, len(scenarios()), len(o.scenarios))
 	assert.Equal(t, 5, o.rounds)
 	assert.Equal(t, 3*time.Second, o.duration)
 	assert.True(t, o.footprint)

@@ -113,7 +113,7 @@ func TestReplicaIsPromotedWithoutAnError(t *testing.T) {
 	l := startLoad(t, p.Addr, key(100, "n"))
 	l.goesOn(t, 100)
 	master := c.Master(100)
-	require.NoError(t, c.Replicas(master)[0].Failover())
+	failOver(t, c.Replicas(master)[0])
 	l.goesOn(t, 500)
 	l.end()
 	assert.Zero(t, l.errors.Load(), "%v", l.last.Load())

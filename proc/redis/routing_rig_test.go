@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"samaritan/internal/testredis"
@@ -111,4 +112,11 @@ func (p *testProxy) upstream(t testing.TB) (moved, ask, hopLimit, protocolErrors
 func eventually(t testing.TB, ok func() bool, what string) {
 	t.Helper()
 	require.Eventually(t, ok, patience, 2*time.Millisecond, what)
+}
+
+// failOver makes a replica the master. A replica of a cluster that has just started
+// refuses while it has no link to its master yet.
+func failOver(t *testing.T, replica *testredis.Node) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) { assert.NoError(c, replica.Failover()) }, 30*time.Second, 20*time.Millisecond)
 }

@@ -167,10 +167,13 @@ func TestScanReturnsEveryKeyOverAFailover(t *testing.T) {
 	p := startProxy(t, proxyOptions{}, c.Addrs()...).ready(t)
 	conn := connect(t, p.Addr)
 	all := fill(t, conn, "key:", 2000)
+	first, second := c.Replicas(c.Masters()[0])[0], c.Replicas(c.Masters()[1])[0]
 	got := scanAll(t, conn, func(page int) {
-		if page == 10 || page == 40 {
-			master := c.Masters()[min(page/20, 1)]
-			require.NoError(t, c.Replicas(master)[0].Failover())
+		switch page {
+		case 10:
+			failOver(t, first)
+		case 40:
+			failOver(t, second)
 		}
 	}, "COUNT", 20)
 	sameKeys(t, all, got)
