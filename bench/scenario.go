@@ -43,8 +43,8 @@ func scenarios() []scenario {
 		{"pipeline16", "GET and SET, pipeline 16", "50 connections", 0.85, loads(smallKeys, 50, 16, get, set)},
 		{"pipeline64", "GET, pipeline 64", "200 connections", 0.30, loads(smallKeys, 200, 64, get)},
 		{"mget", "MGET of 10 keys", "50 connections, over 3 nodes", 0.75, loads(smallKeys, 50, 1, mget)},
-		{"large", "GET and SET of 16 KiB", "50 connections, no pipelining", 0.40, loads(largeKeys, 50, 1, bigGet, bigSet)},
-		{"large16", "GET and SET of 16 KiB, pipeline 16", "50 connections", 0.40, loads(largeKeys, 50, 16, bigGet, bigSet)},
+		{"large", "16 KiB values", "GET and SET, 50 connections", 0.40, loads(largeKeys, 50, 1, bigGet, bigSet)},
+		{"large16", "16 KiB, pipeline 16", "GET and SET, 50 connections", 0.40, loads(largeKeys, 50, 16, bigGet, bigSet)},
 		{"connections", "GET, 1,000 connections", "no pipelining", 0.75, loads(smallKeys, 1000, 1, get)},
 	}
 }

@@ -284,8 +284,16 @@ func TestTrackingIsTakenInTheModeThatPromisesNothing(t *testing.T) {
 	p, c := sharedProxy(t)
 	conn, node := connect(t, p.Addr), connect(t, c.Addrs()[0])
 	for _, args := range [][]any{
-		{"HELLO", 3}, {"CLIENT", "TRACKING", "ON", "OPTIN"}, {"CLIENT", "TRACKINGINFO"}, {"CLIENT", "GETREDIR"}, {"CLIENT", "CACHING", "NO"},
-		{"CLIENT", "CACHING", "x"}, {"CLIENT", "TRACKING", "OFF"}, {"CLIENT", "TRACKINGINFO"}, {"CLIENT", "GETREDIR"}, {"CLIENT", "CACHING", "YES"},
+		{"HELLO", 3},
+		{"CLIENT", "TRACKING", "ON", "OPTIN"},
+		{"CLIENT", "TRACKINGINFO"},
+		{"CLIENT", "GETREDIR"},
+		{"CLIENT", "CACHING", "NO"},
+		{"CLIENT", "CACHING", "x"},
+		{"CLIENT", "TRACKING", "OFF"},
+		{"CLIENT", "TRACKINGINFO"},
+		{"CLIENT", "GETREDIR"},
+		{"CLIENT", "CACHING", "YES"},
 	} {
 		want, wantErr := node.Do(args...)
 		got, err := conn.Do(args...)
