@@ -79,6 +79,7 @@ func (p *Parser) Parse(b []byte) (n int, err error) {
 		if len(b) < 4 || b[0] != '*' || b[1]-'1' > 8 || b[2] != '\r' {
 			return p.parseStart(b)
 		}
+		p.seen = 0 // an inline command before this frame has left it
 		return p.parseArgs(b, 4, int(b[1]-'0'))
 	case inArgs:
 		return p.parseArgs(b, p.pos, p.left)
