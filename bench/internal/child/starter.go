@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +21,9 @@ import (
 type Starter struct {
 	forks chan fork
 	done  chan struct{} // closed when forkLoop has returned
+
+	mu      sync.Mutex // guards the following
+	started []*Process
 }
 
 // fork asks forkLoop to start a command on some CPUs.
@@ -37,10 +41,16 @@ func NewStarter() *Starter {
 	return s
 }
 
-// Close ends the forking goroutine, and with its thread all processes.
+// Close ends the forking goroutine and kills all processes. That its thread ends
+// would kill them too, but the runtime keeps the thread when it is the first one.
 func (s *Starter) Close() {
 	close(s.forks)
 	<-s.done
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.started {
+		p.Kill()
+	}
 }
 
 // forkLoop forks until Close. It does not unlock its thread, so the thread
@@ -103,6 +113,9 @@ func (s *Starter) Start(o Options, name string, args ...string) (*Process, error
 	}
 	p := &Process{cmd: cmd, logPath: logPath, exited: make(chan struct{})}
 	go p.reap()
+	s.mu.Lock()
+	s.started = append(s.started, p)
+	s.mu.Unlock()
 	return p, nil
 }
 
