@@ -11,6 +11,7 @@ TESTFLAGS ?=
 TIMEOUT   ?= 8m
 FUZZTIME  ?= 30s
 BENCHARGS ?=
+CHAOSARGS ?= -scale 4 -docs docs
 DEMOARGS  ?=
 PREFIX    ?= /usr/local
 
@@ -87,6 +88,11 @@ cover: test-deps ## measure test coverage, write coverage.html
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (30s) each
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh $(PKG)
+
+.PHONY: chaos
+chaos: build test-deps ## break a real cluster under load and check every reply, for minutes (CHAOSARGS)
+	$(GOBUILD) -o bin/chaos ./internal/chaos/cmd/chaos
+	bin/chaos -samaritan bin/samaritan $(CHAOSARGS)
 
 .PHONY: bench
 bench: build ## compare with other proxies: CPU, latency, memory (BENCHARGS)

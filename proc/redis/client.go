@@ -3,9 +3,7 @@ package redis
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"syscall"
-	"time"
 
 	"samaritan/internal/eventloop"
 	"samaritan/proc/redis/resp"
@@ -13,9 +11,6 @@ import (
 
 const (
 	windowSize = 64 << 10 // bytes of one buffer of a client's send window
-
-	backoffMin = 50 * time.Millisecond
-	backoffMax = 2 * time.Second
 )
 
 var (
@@ -30,8 +25,8 @@ var (
 // final its bytes stay in the window, which is where a redirection takes them from.
 //
 // It connects when the first request comes, and again when one comes after the
-// connection broke. While dialling, requests wait; when dialling fails they fail,
-// and so do all others until a backoff is over.
+// connection broke; meanwhile requests wait. When that fails, or the node falls
+// silent, it rests (health.go): requests fail at once until a probe has succeeded.
 type client struct {
 	// immutable
 	w     *worker
@@ -39,26 +34,21 @@ type client struct {
 	proto int // 2 or 3
 
 	conn     *eventloop.Conn // nil while not connected
-	dialling bool
+	dialling bool            // requests wait for a connection
+	probing  bool            // a connection is tried while the node rests
+	answered bool            // the node has said something over conn
 	fifo     fifo
 	window   *eventloop.Buf // requests are copied here; full ones live on in fifo
 	bytes    int            // of all requests in fifo
 	scan     resp.Scanner
-	failures int   // in a row
-	retryAt  int64 // loop time until which it rests after a failure
-	lastErr  error
 	opened   int64      // loop time at which it was connected
 	renew    bool       // to be connected anew when nothing is in flight
 	waiting  []*session // held back by a full window
+	health   health
+	scanned  scanState // what SCAN knows about the node
 }
 
 func (c *client) inFlight() int { return c.fifo.len() }
-
-// resting tells whether the node could not be reached a moment ago: requests fail
-// at once meanwhile.
-func (c *client) resting() bool {
-	return c.conn == nil && !c.dialling && c.lastErr != nil && c.w.loop.Now() < c.retryAt
-}
 
 // full tells whether the node has as much outstanding as it may.
 func (c *client) full() bool { return c.bytes >= nodeWindow || c.fifo.len() >= nodeRequests }
@@ -103,27 +93,20 @@ func (c *client) send(r *request, frame eventloop.Ref) {
 	}
 }
 
-// sendAsking sends ASKING and the request as one unit: both are appended at once,
-// so nothing gets between them.
-func (c *client) sendAsking(r *request, frame eventloop.Ref) {
-	a := c.w.newRequest(nil, nil, kindAsking)
-	c.send(a, c.copyIn(askingFrame))
-	c.send(r, frame)
-}
-
-var askingFrame = []byte("*1\r\n$6\r\nASKING\r\n")
-
 func (c *client) dial() {
 	if c.w.ended {
-		c.lastErr = errShutdown
-		c.failAll(c.unreachable())
+		c.failAll("ERR samaritan: " + errShutdown.Error())
 		return
 	}
 	c.dialling = true
 	set := c.w.settings
+	c.connect(dialTarget{addr: c.node.addr, proto: c.proto, readOnly: set.read != 0, timeout: set.connectTimeout})
+}
+
+// connect tries to make a connection, on a goroutine.
+func (c *client) connect(target dialTarget) {
 	c.w.stats.upstream.connects++
 	loop, proc := c.w.loop, c.w.proc
-	target := dialTarget{addr: c.node.addr, proto: c.proto, readOnly: set.read != 0, timeout: set.connectTimeout}
 	proc.dials.Go(func() {
 		fd, err := target.dial(proc.ctx)
 		if !loop.Post(func() { c.dialled(fd, err) }) && err == nil {
@@ -134,8 +117,9 @@ func (c *client) dial() {
 
 // dialled takes over the socket that was dialled, or fails everything that waited.
 func (c *client) dialled(fd int, err error) {
-	c.dialling = false
-	if err == nil && c.w.draining && len(c.w.sessions) == 0 {
+	probe := c.probing
+	c.dialling, c.probing = false, false
+	if err == nil && (c.w.ended || c.w.draining && len(c.w.sessions) == 0) {
 		closeFD(fd)
 		err = errShutdown
 	}
@@ -146,53 +130,23 @@ func (c *client) dialled(fd int, err error) {
 		}
 	}
 	if err != nil {
-		c.dialFailed(err)
+		c.dialFailed(err, probe)
 		return
 	}
 	c.conn.CountBytes(&c.w.stats.upstream.bytes)
 	c.w.stats.upstream.opened++
 	c.opened = c.w.loop.Now()
-	c.failures, c.lastErr = 0, nil
+	c.answered = probe
+	c.recovered()
 	c.scan.Reset()
 	for i := range c.fifo.len() {
 		c.conn.AppendRef(c.fifo.at(i).frame)
 	}
 }
 
-func (c *client) dialFailed(err error) {
-	if isTimeout(err) {
-		c.w.stats.upstream.connectTimeout++
-	}
-	c.w.stats.upstream.connectFail++
-	c.w.proc.warn.Warn("cannot connect to node", "node", c.node.addr, "error", err)
-	c.rest(err)
-	c.w.proc.topology.trigger(causeConnection)
-	text := c.unreachable()
-	lost := c.fifo.take()
-	c.bytes = 0
-	for _, r := range lost {
-		if !r.has(reqReplica) || !c.w.askMaster(r, c.proto) {
-			c.w.fail(r, text)
-		}
-	}
-	c.release()
-}
-
-// rest begins or lengthens the time in which no new connection is tried.
-func (c *client) rest(err error) {
-	c.lastErr = err
-	backoff := min(backoffMin<<min(c.failures, 6), backoffMax)
-	c.failures++
-	c.retryAt = c.w.loop.Now() + int64(backoff/2) + rand.Int64N(int64(backoff))
-}
-
-// unreachable is the error reply for requests to a node that is away.
-func (c *client) unreachable() string {
-	return fmt.Sprintf("ERR samaritan: node %s is not reachable: %v", c.node.addr, c.lastErr)
-}
-
 // Data matches replies to requests, in order.
 func (c *client) Data(b []byte) int {
+	c.answered = true
 	used := 0
 	for used < len(b) {
 		n, err := c.scan.Scan(b[used:])
@@ -241,54 +195,6 @@ func (c *client) EOF() { c.conn.Close(errEOF) }
 // Flushed is not used: the window, not the socket, bounds what is outstanding.
 func (c *client) Flushed() {}
 
-// Closed fails what was in flight, as nobody knows what the node has executed. What
-// only reads is asked once more.
-func (c *client) Closed(err error) {
-	c.conn = nil
-	c.w.stats.upstream.closed++
-	c.w.stats.upstream.lifetime.Observe(uint64(c.w.loop.Now()-c.opened) / uint64(time.Second))
-	if errors.Is(err, errShutdown) || errors.Is(err, errRetired) || errors.Is(err, errRenewed) || errors.Is(err, eventloop.ErrClosed) {
-		c.failAll(fmt.Sprintf("ERR samaritan: connection to node %s closed: %v", c.node.addr, err))
-		return
-	}
-	if c.fifo.len() > 0 {
-		c.w.proc.warn.Warn("connection to node lost", "node", c.node.addr, "requests", c.fifo.len(), "error", err)
-	}
-	c.w.proc.topology.trigger(causeConnection)
-	c.salvage(err)
-}
-
-// salvage goes through the requests of a broken connection: those that only read,
-// and were not tried again before, go to a new connection; the others fail.
-func (c *client) salvage(err error) {
-	text := fmt.Sprintf("ERR samaritan: connection to node %s lost before the reply: %v", c.node.addr, err)
-	lost := c.fifo.take()
-	c.bytes = 0
-	for i := 0; i < len(lost); i++ {
-		r := lost[i]
-		if r.has(reqRouted) && r.hops == 0 && !r.has(reqRetried) && r.readsOnly() && r.owner() != nil {
-			r.flags |= reqRetried
-			c.w.markRedirecting(r)
-			frame := r.frame
-			r.frame.Buf = nil
-			c.send(r, frame)
-			continue
-		}
-		c.w.fail(r, text)
-	}
-	c.release()
-}
-
-// failAll answers every request in line with an error.
-func (c *client) failAll(text string) {
-	lost := c.fifo.take()
-	c.bytes = 0
-	for _, r := range lost {
-		c.w.fail(r, text)
-	}
-	c.release()
-}
-
 // reconnect closes a connection that is to be prepared differently once nothing is in
 // flight; the next request makes the new one.
 func (c *client) reconnect() {
@@ -306,31 +212,6 @@ func (c *client) release() {
 		s.allow(stopWindow)
 	}
 }
-
-// expire closes the connection when its oldest request has waited too long and nothing
-// comes any more: the replies behind it could not be matched otherwise. A node that is
-// busy sending large replies is not hung.
-func (c *client) expire(now int64) {
-	limit := c.w.settings.requestTimeout
-	if c.conn == nil || c.fifo.len() == 0 || limit <= 0 {
-		return
-	}
-	oldest := c.fifo.at(0)
-	if since := max(oldest.sent, c.conn.LastRead()); now-since < int64(limit) {
-		return
-	}
-	c.w.stats.upstream.timeouts++
-	err := fmt.Errorf("no reply within %v", limit)
-	c.w.proc.warn.Warn("node timed out, its connection is closed", "node", c.node.addr, "requests", c.fifo.len(), "error", err)
-	conn := c.conn
-	c.conn = nil
-	c.rest(err)
-	c.failAll(fmt.Sprintf("ERR samaritan: node %s timed out: %v", c.node.addr, err))
-	c.conn = conn
-	conn.Close(errTimedOut)
-}
-
-var errTimedOut = errors.New("request timed out")
 
 func (c *client) close(err error) {
 	if c.conn != nil {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"samaritan/proc/redis/resp"
 )
 
 // dialTarget is a node connection to be made: dialled and prepared on a goroutine,
@@ -18,6 +20,7 @@ type dialTarget struct {
 	proto    int
 	readOnly bool // allow reads on a replica
 	timeout  time.Duration
+	ping     bool // see that the node answers, whatever it says
 }
 
 // dial connects, does the handshake, and returns a non-blocking socket that the
@@ -50,6 +53,11 @@ func (t dialTarget) handshake(conn net.Conn) error {
 			return fmt.Errorf("READONLY: %w", err)
 		}
 	}
+	if t.ping {
+		if err := roundTrip(conn, "*1\r\n$4\r\nPING\r\n"); err != nil && !isErrorReply(err) {
+			return fmt.Errorf("PING: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -63,7 +71,7 @@ func roundTrip(conn net.Conn, command string) error {
 		return err
 	}
 	if reply[0] == '-' {
-		return errors.New(strings.TrimRight(string(reply[1:]), "\r\n"))
+		return resp.ErrorReply(strings.TrimRight(string(reply[1:]), "\r\n"))
 	}
 	return nil
 }

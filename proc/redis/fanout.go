@@ -12,8 +12,13 @@ func (s *session) sendAll(info *command.Info, frame []byte) bool {
 		s.refuse(info, w.noMap())
 		return true
 	}
+	if s.inFlight > 0 && !info.Flags.Has(command.ReadOnly) {
+		s.stop |= stopMap // what is sent on to another node meanwhile must not come there behind it
+		return false
+	}
 	r := w.newRequest(s, info, kindSplit)
 	sp := w.newSplit(r, fanoutMerge[info.Merge])
+	r.split = sp
 	nodes := w.view.slots.Nodes()
 	for i := range nodes {
 		if nodes[i].Replica && (info.Handling == command.AllMasters || !nodes[i].Healthy) {
@@ -25,7 +30,7 @@ func (s *session) sendAll(info *command.Info, frame []byte) bool {
 			if c.full() {
 				return s.waitFor(c)
 			}
-			s.refuse(info, c.unreachable())
+			s.refuse(info, c.refuse())
 			return true
 		}
 		sp.parts = append(sp.parts, part{to: c})

@@ -14,6 +14,9 @@ func (f *fifo) at(i int) *request {
 	return f.ring[(f.head+uint32(i))&uint32(len(f.ring)-1)]
 }
 
+// set replaces the i-th request from the front.
+func (f *fifo) set(i int, r *request) { f.ring[(f.head+uint32(i))&uint32(len(f.ring)-1)] = r }
+
 func (f *fifo) push(r *request) {
 	if f.len() == len(f.ring) {
 		f.grow()

@@ -92,7 +92,11 @@ func isCrossProtocol(name []byte) bool {
 func (s *session) route(info *command.Info, frame []byte, args []resp.Arg) bool {
 	if info.SimpleKey > 0 {
 		key := argument(frame, args, int(info.SimpleKey))
-		return s.sendSlot(info, cluster.Slot(key), frame)
+		slot := cluster.Slot(key)
+		if len(s.wholes) > 0 && s.mustWaitKey(info, slot, key) {
+			return false
+		}
+		return s.sendSlot(info, slot, frame, nil)
 	}
 	w := s.w
 	keys, err := info.Keys(w.keys[:0], frame, args)
@@ -117,11 +121,16 @@ func (s *session) route(info *command.Info, frame []byte, args []resp.Arg) bool 
 		}
 		return s.sendSplit(info, frame, args, keys)
 	}
-	return s.sendSlot(info, slot, frame)
+	set := keySetOf(info, frame, args, keys)
+	if len(s.wholes) > 0 && s.mustWait(slot, &set) {
+		return false
+	}
+	return s.sendSlot(info, slot, frame, &set)
 }
 
-// sendSlot sends the whole request to the owner of a slot.
-func (s *session) sendSlot(info *command.Info, slot uint16, frame []byte) bool {
+// sendSlot sends the whole request to the owner of a slot. keys is nil when there is
+// one key only.
+func (s *session) sendSlot(info *command.Info, slot uint16, frame []byte, keys *keySet) bool {
 	c, replica, problem := s.w.pick(info, slot, s.state.Proto)
 	if problem != "" {
 		s.refuse(info, problem)
@@ -137,6 +146,9 @@ func (s *session) sendSlot(info *command.Info, slot uint16, frame []byte) bool {
 		r.flags |= reqReplica
 	}
 	s.push(r)
+	if keys != nil && keys.count > 1 {
+		s.hold(r, keys)
+	}
 	c.send(r, s.frameFor(c, frame))
 	return true
 }
@@ -160,6 +172,7 @@ func (s *session) sendAny(info *command.Info, frame []byte) bool {
 // waitFor holds the session back until the node has answered some of what it has.
 func (s *session) waitFor(c *client) bool {
 	s.w.stats.upstream.windowFull++
+	s.w.proc.warn.Warn("a node has too much outstanding, its clients wait", "node", c.node.addr, "requests", c.fifo.len(), "bytes", c.bytes)
 	s.stop |= stopWindow
 	c.waiting = append(c.waiting, s)
 	return false

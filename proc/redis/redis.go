@@ -196,7 +196,7 @@ func (p *Proc) Update(svc *config.Service) error {
 	}
 	p.each(func(w *worker) { w.apply(set) })
 	if previous.read != set.read {
-		p.topology.trigger(causeSeeds)
+		p.topology.trigger(causeSeeds, "")
 	}
 	if seeds := seedsOf(svc); !slices.Equal(seeds, seedsOf(old)) {
 		p.topology.SetSeeds(seeds)

@@ -4,14 +4,7 @@ import (
 	"time"
 
 	"samaritan/internal/eventloop"
-	"samaritan/proc/redis/cluster"
-	"samaritan/proc/redis/command"
 	"samaritan/proc/redis/resp"
-)
-
-const (
-	tryAgainFirst = 2 * time.Millisecond // doubled each time
-	tryAgainWaits = 6
 )
 
 // replied takes a node's reply to a request. Redirections and the like send the
@@ -32,117 +25,15 @@ func (w *worker) replied(c *client, r *request, reply []byte) {
 		w.scanPage(c, r, reply)
 	case kindScanCheck:
 		w.rangeChecked(c, r, reply)
+	case kindScanRun:
+		w.scanRunKnown(c, r, reply)
+	case kindScanState:
+		w.scanStateKnown(c, r, reply)
+	case kindScanOwner:
+		w.scanOwnerTold(c, r, reply)
 	default:
 		w.finish(r, reply, c.conn)
 	}
-}
-
-// sendOn deals with the errors that a node gives for another reason than the request
-// itself. True means that the request is on its way again.
-func (w *worker) sendOn(c *client, r *request, reply []byte) bool {
-	switch cluster.ErrorKind(reply) {
-	case cluster.KindMoved:
-		w.stats.upstream.moved++
-		w.proc.topology.trigger(causeMoved)
-		return w.redirect(c, r, reply)
-	case cluster.KindAsk:
-		w.stats.upstream.ask++
-		return w.redirect(c, r, reply)
-	case cluster.KindTryAgain:
-		return w.tryAgain(r, c.proto)
-	case cluster.KindLoading, cluster.KindMasterDown:
-		w.proc.topology.trigger(causeNodeState)
-		return r.has(reqReplica) && w.askMaster(r, c.proto)
-	case cluster.KindClusterDown, cluster.KindReadOnly:
-		w.proc.topology.trigger(causeNodeState)
-	}
-	return false
-}
-
-// redirect sends a request to the node that a MOVED or ASK names.
-func (w *worker) redirect(from *client, r *request, reply []byte) bool {
-	to, ok := cluster.ParseRedirect(reply)
-	if !ok || r.hops >= maxHops {
-		if ok {
-			w.stats.upstream.hopLimit++
-		}
-		return false
-	}
-	r.hops++
-	// A node that does not know its own address means the host that was asked.
-	w.tmp = to.AppendAddr(w.tmp[:0], from.node.addr)
-	w.resend(r, w.client(w.nodeNamed(w.tmp), from.proto), to.Kind == cluster.KindAsk)
-	return true
-}
-
-// nodeNamed is nodeAt for an address that need not become a string when it is known.
-func (w *worker) nodeNamed(addr []byte) *node {
-	if n := w.nodes[string(addr)]; n != nil {
-		return n
-	}
-	return w.nodeAt(string(addr))
-}
-
-// resend sends a request again, from the bytes that the window has kept.
-func (w *worker) resend(r *request, c *client, asking bool) {
-	if c.resting() {
-		w.fail(r, c.unreachable())
-		return
-	}
-	w.markRedirecting(r)
-	frame := r.frame
-	r.frame.Buf = nil // the reference goes over to the new client's line
-	if asking {
-		c.sendAsking(r, frame)
-	} else {
-		c.send(r, frame)
-	}
-}
-
-// markRedirecting holds the session back until the request is answered, so that its
-// later requests cannot overtake it on the way to another node.
-func (w *worker) markRedirecting(r *request) {
-	if r.has(reqRedirecting) {
-		return
-	}
-	r.flags |= reqRedirecting
-	if s := r.owner(); s != nil {
-		s.redirecting++
-		s.stop |= stopRedirect
-		s.conn.Pause()
-	}
-}
-
-// tryAgain asks the same node again a little later: the keys of the request are
-// spread over two nodes while their slot moves.
-func (w *worker) tryAgain(r *request, proto int) bool {
-	if r.waits >= tryAgainWaits {
-		return false
-	}
-	pause := tryAgainFirst << r.waits
-	r.waits++
-	w.markRedirecting(r)
-	w.loop.After(pause, func() {
-		c, _, problem := w.pick(r.info, r.slot, proto)
-		if problem != "" {
-			w.fail(r, problem)
-			return
-		}
-		w.resend(r, c, false)
-	})
-	return true
-}
-
-// askMaster sends a read on from a replica that cannot answer it.
-func (w *worker) askMaster(r *request, proto int) bool {
-	r.flags &^= reqReplica
-	i := w.view.slots.Master(r.slot)
-	if i < 0 || r.hops >= maxHops {
-		return false
-	}
-	r.hops++
-	w.resend(r, w.client(w.view.nodes[i], proto), false)
-	return true
 }
 
 // fail answers a request with an error of the proxy.
@@ -156,14 +47,36 @@ func (w *worker) fail(r *request, text string) {
 // here exactly once.
 func (w *worker) finish(r *request, reply []byte, src *eventloop.Conn) {
 	r.dropFrame()
-	if r.has(reqRedirecting) {
-		r.flags &^= reqRedirecting
+	r.dropReply() // what a page of SCAN kept while it asked for something else
+	if r.flags&(reqAway|reqWhole) != 0 {
 		if s := r.owner(); s != nil {
-			s.redirecting--
+			w.finishOrdered(s, r, reply, src)
+			return
 		}
 	}
+	w.deliver(r, reply, src)
+}
+
+// finishOrdered is finish for a request that others of its session wait for.
+func (w *worker) finishOrdered(s *session, r *request, reply []byte, src *eventloop.Conn) {
+	var next away
+	if r.has(reqAway) {
+		next = s.back(r)
+	}
+	if r.has(reqWhole) {
+		s.unhold(r)
+	}
+	r.flags &^= reqAway | reqWhole
+	w.deliver(r, reply, src)
+	if next.r != nil {
+		w.resume(next)
+	}
+}
+
+// deliver hands over a reply.
+func (w *worker) deliver(r *request, reply []byte, src *eventloop.Conn) {
 	switch r.kind {
-	case kindAsking:
+	case kindDropped:
 		w.recycle(r)
 		return
 	case kindPart:
@@ -199,6 +112,3 @@ func (w *worker) drop(r *request) {
 	}
 	w.recycle(r)
 }
-
-// readsOnly tells whether it does no harm to send the request twice.
-func (r *request) readsOnly() bool { return r.info != nil && r.info.Flags.Has(command.ReadOnly) }

@@ -14,8 +14,11 @@ const (
 	kindSplit                 // made of the replies to its parts
 	kindPart                  // goes to the split that the part belongs to
 	kindScan                  // a page of SCAN, its cursor to be translated
+	kindScanRun               // a page to be sent waits in reply; this asks which process the node is
+	kindScanState             // a page to be sent waits in reply; this asks what the node sees of the cluster
+	kindScanOwner             // a page to be sent waits in reply; this asks where its slot migrates to
 	kindScanCheck             // a last page of a range waits in reply; this asks what the node owns
-	kindAsking                // the OK to an ASKING; dropped
+	kindDropped               // nobody waits for it: the OK to an ASKING, the late reply to a request that timed out
 )
 
 // request is one command of a session, or a part of one, from the moment it is
@@ -41,13 +44,14 @@ type request struct {
 type requestFlags uint8
 
 const (
-	reqDone        requestFlags = 1 << iota // its reply is there
-	reqMuted                                // CLIENT REPLY OFF or SKIP: no reply
-	reqRedirecting                          // counted in session.redirecting
-	reqRouted                               // slot is meaningful
-	reqReplica                              // sent to a replica by the read strategy
-	reqRetried                              // sent a second time after its connection broke
-	reqFailed                               // its reply is an error
+	reqDone    requestFlags = 1 << iota // its reply is there
+	reqMuted                            // CLIENT REPLY OFF or SKIP: no reply
+	reqAway                             // in session.away
+	reqRouted                           // slot is meaningful
+	reqReplica                          // sent to a replica by the read strategy
+	reqRetried                          // sent a second time after its connection broke
+	reqFailed                           // its reply is an error
+	reqWhole                            // in session.wholes
 )
 
 func (r *request) has(f requestFlags) bool { return r.flags&f != 0 }
@@ -80,10 +84,17 @@ func (r *request) dropFrame() {
 	}
 }
 
+func (r *request) dropReply() {
+	if r.reply.Buf != nil {
+		r.reply.Buf.Release()
+		r.reply.Buf = nil
+	}
+}
+
 // owner is the session that waits for the reply, directly or through a split.
 func (r *request) owner() *session {
-	if r.kind == kindPart {
-		return r.split.parent.sess
+	for r.kind == kindPart {
+		r = r.split.parent
 	}
 	return r.sess
 }

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"errors"
-	"hash/fnv"
 	"strconv"
 
 	"samaritan/internal/eventloop"
@@ -16,17 +15,21 @@ import (
 // client sees holds what there is of state, so any proxy can go on with it:
 //
 //	bits  0-13  the first slot of the range
-//	bits 14-27  a tag of the range's last slot and its owner
+//	bits 14-27  a tag of the range's last slot and of what the node's cursor depends on
 //	bit  28     set while the importing node of a migrating slot is scanned
-//	bits 29-62  the owner's own cursor
+//	bits 29-62  the node's own cursor
 //
 // No key that was there all along is passed over, though it may come twice:
 //
-//   - If the tag does not fit any more, the range has changed hands or size, and its
-//     scan begins anew.
+//   - A node's own cursor means nothing to another process, be it the same node
+//     started again. So the tag holds the run_id of the process that gave it. If the tag
+//     does not fit, the node is asked who it is and what it sees (scan_state.go); if it
+//     does not fit then either, the scan of the range begins anew.
 //   - When a range is scanned to its end, its owner is asked what it still owns
 //     (scan_check.go). The walk goes on at the first slot of the range that it does
 //     not own any more.
+//   - A slot may have left and come back in the meantime. The owner has got a new
+//     config epoch then, which is in the tag too, and the range begins anew.
 //   - While a slot migrates its keys are at two nodes, and only go from the owner to
 //     the importing node. So the importing node is scanned for that slot, after the
 //     owner.
@@ -42,9 +45,9 @@ const (
 // scanPosition is where a page of SCAN belongs.
 type scanPosition struct {
 	first, last uint16 // the range
-	tag         uint16
-	filter      bool // the node has other keys too: drop them
-	importing   bool // the node imports the range, which is one slot
+	tag         uint16 // of the cursors that the node gives, 0 while not known
+	filter      bool   // the node has other keys too: drop them
+	importing   bool   // the node imports the range, which is one slot
 }
 
 // scan sends one page of SCAN to the node whose turn it is.
@@ -59,18 +62,14 @@ func (s *session) scan(info *command.Info, frame []byte, args []resp.Arg) bool {
 		s.refuse(info, w.noMap())
 		return true
 	}
-	pos, n := w.scanTarget(cursor)
+	pos, n := w.scanTarget(cursor, s.state.Proto)
 	if n == nil {
 		s.refuse(info, "CLUSTERDOWN Hash slot not served")
 		return true
 	}
-	nodeCursor := cursor >> scanShift
-	if uint16(cursor>>scanSlotBits)&(1<<scanTagBits-1) != pos.tag {
-		nodeCursor = 0
-	}
 	c := w.client(n, s.state.Proto)
 	if c.resting() {
-		s.refuse(info, c.unreachable())
+		s.refuse(info, c.refuse())
 		return true
 	}
 	if c.full() {
@@ -79,26 +78,56 @@ func (s *session) scan(info *command.Info, frame []byte, args []resp.Arg) bool {
 	r := w.newRequest(s, info, kindScan)
 	r.scan = pos
 	s.push(r)
-	c.send(r, s.copyScan(c, frame, args, nodeCursor))
+	switch {
+	case pos.tag != 0:
+		c.send(r, c.copyScan(frame, args, cursor>>scanShift))
+	case pos.importing:
+		r.reply = w.keep(frame, nil)
+		r.kind = kindScanOwner
+		c.send(r, c.copyIn(clusterNodesFrame))
+	default:
+		r.reply = w.keep(frame, nil)
+		w.askScanState(c, r)
+	}
 	return true
 }
 
 // scanTarget finds the range of a cursor and the node to ask, nil when no node owns
-// a slot from there on.
-func (w *worker) scanTarget(cursor uint64) (scanPosition, *node) {
+// a slot from there on. The tag is 0 unless it is known to be the cursor's: then the
+// node has to be asked first, and for an importing one its owner.
+func (w *worker) scanTarget(cursor uint64, proto int) (scanPosition, *node) {
 	slot := uint16(cursor & (cluster.Slots - 1))
-	if addr, ok := w.imports[slot]; ok && cursor&scanImportBit != 0 {
-		return scanPosition{first: slot, last: slot, tag: rangeTag(addr, slot), filter: true, importing: true}, w.nodeAt(addr)
-	}
 	pos, owner := rangeAt(w.view.slots, slot)
 	if owner < 0 {
 		return pos, nil
 	}
-	return pos, w.view.nodes[owner]
+	n := w.view.nodes[owner]
+	if cursor&scanImportBit == 0 || pos.first != slot {
+		if p, ok := w.client(n, proto).position(pos.first); ok {
+			pos = p
+			w.client(n, proto).fits(&pos, cursor)
+		}
+		return pos, n
+	}
+	pos = scanPosition{first: slot, last: slot, filter: true, importing: true}
+	if addr, ok := w.imports[slot]; ok && w.client(w.nodeAt(addr), proto).fits(&pos, cursor) {
+		return pos, w.nodeAt(addr)
+	}
+	return pos, n
+}
+
+// fits tells whether a cursor was made in the state that is known of the node, and then
+// sets the tag.
+func (c *client) fits(p *scanPosition, cursor uint64) bool {
+	if !c.scanKnown() || c.scanned.tag(*p) != cursorTag(cursor) {
+		return false
+	}
+	p.tag = cursorTag(cursor)
+	return true
 }
 
 // copyScan stores the request with the node's cursor in place of the client's.
-func (s *session) copyScan(c *client, frame []byte, args []resp.Arg, cursor uint64) eventloop.Ref {
+func (c *client) copyScan(frame []byte, args []resp.Arg, cursor uint64) eventloop.Ref {
 	b := c.reserve(len(frame) + 64)
 	off := len(b.B)
 	b.B = resp.AppendArrayHeader(b.B, len(args))
@@ -127,21 +156,13 @@ func rangeAt(m *cluster.Map, slot uint16) (pos scanPosition, owner int) {
 	for last+1 < cluster.Slots && m.Master(uint16(last+1)) == owner {
 		last++
 	}
-	pos = scanPosition{first: uint16(first), last: uint16(last), tag: rangeTag(m.Nodes()[owner].Addr, uint16(last))}
+	pos = scanPosition{first: uint16(first), last: uint16(last)}
 	for i := 0; i < cluster.Slots && !pos.filter; i++ {
 		if (i < first || i > last) && m.Master(uint16(i)) == owner {
 			pos.filter = true
 		}
 	}
 	return pos, owner
-}
-
-func rangeTag(addr string, last uint16) uint16 {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(addr))
-	_, _ = h.Write([]byte{byte(last), byte(last >> 8)})
-	sum := h.Sum32()
-	return uint16((sum ^ sum>>16) & (1<<scanTagBits - 1))
 }
 
 // scanPage takes a node's page. Behind the last page of a range the node is asked
@@ -153,9 +174,6 @@ func (w *worker) scanPage(c *client, r *request, reply []byte) {
 		w.finish(r, reply, nil)
 	case err != nil:
 		w.fail(r, "ERR samaritan: node "+c.node.addr+" sent a SCAN reply that makes no sense: "+err.Error())
-	case node == 0 && r.scan.importing:
-		delete(w.imports, r.scan.first)
-		w.finishScan(r, r.scan.after(r.scan.first), keys)
 	case node == 0:
 		w.checkRange(c, r, keys)
 	default:
@@ -211,6 +229,9 @@ func (p scanPosition) after(slot uint16) uint64 {
 	}
 	return uint64(slot+1) | scanBegin
 }
+
+// again is the cursor at which the walk goes on when the range is to be walked anew.
+func (p scanPosition) again() uint64 { return uint64(p.first) | scanBegin }
 
 // appendOwn appends the array of those keys that are in the range.
 func (p scanPosition) appendOwn(dst, keys []byte) []byte {

@@ -3,12 +3,9 @@ package redis
 import (
 	"bytes"
 	"slices"
-	"strconv"
 	"strings"
 
 	"samaritan/internal/eventloop"
-	"samaritan/proc/redis/cluster"
-	"samaritan/proc/redis/resp"
 )
 
 var clusterNodesFrame = []byte("*2\r\n$7\r\nCLUSTER\r\n$5\r\nNODES\r\n")
@@ -27,40 +24,37 @@ func (w *worker) checkRange(c *client, r *request, keys []byte) {
 func (w *worker) rangeChecked(c *client, r *request, reply []byte) {
 	page := r.reply
 	r.reply = eventloop.Ref{}
+	nodes := parseScanNodes(reply, c.node.addr)
 	next := r.scan.after(r.scan.last)
-	_, _, text, _ := resp.Header(reply)
-	text = bytes.TrimPrefix(text, []byte("txt:")) // RESP3 sends it as a verbatim string
-	if m, err := cluster.ParseNodes(reply, c.node.addr); err == nil {
-		next = w.nextRange(r.scan, m, text)
+	if nodes.told() {
+		c.scanned.learn(nodes)
+		next = w.nextRange(c, r.scan, nodes)
 	}
 	w.finishScan(r, next, page.Bytes())
 	page.Buf.Release()
 }
 
-// nextRange is the cursor behind a range, as the node that was scanned for it tells
-// in CLUSTER NODES: text, and m made of it. The node is known by its id, as it may
-// be listed under another address than it was reached at.
-func (w *worker) nextRange(p scanPosition, m *cluster.Map, text []byte) uint64 {
-	me := ownLine(text)
-	if len(me) == 0 {
-		return p.after(p.last)
+// nextRange is the cursor behind a range, as the node that was scanned for it tells.
+func (w *worker) nextRange(c *client, p scanPosition, nodes scanNodes) uint64 {
+	if c.scanned.tag(p) != p.tag {
+		return p.again() // a slot may have left and come back meanwhile
+	}
+	if p.importing {
+		delete(w.imports, p.first)
+		if !nodes.imports(p.first) {
+			return p.again() // it is the owner now, or was and has lost the slot again
+		}
+		return p.after(p.first)
 	}
 	end := int(p.first) // behind the last slot that is covered
-	for end <= int(p.last) {
-		if i := m.Master(uint16(end)); i < 0 || m.Nodes()[i].ID != me[0] {
-			break
-		}
+	for end <= int(p.last) && nodes.owns(end) {
 		end++
 	}
-	if slot, to := firstMigrating(me, m, int(p.first), end); to != "" {
-		if w.imports == nil {
-			w.imports = make(map[uint16]string)
-		}
-		w.imports[slot] = to
+	if slot, to := nodes.firstMigrating(int(p.first), end); to != "" {
 		return uint64(slot) | scanImportBit | scanBegin
 	}
 	if end <= int(p.last) {
-		w.proc.topology.trigger(causeMoved)
+		w.proc.topology.trigger(causeMoved, c.node.addr)
 		return uint64(end) | scanBegin
 	}
 	return p.after(p.last)
@@ -75,30 +69,4 @@ func ownLine(text []byte) []string {
 		}
 	}
 	return nil
-}
-
-// firstMigrating finds the lowest slot in [from, end) that a node is migrating away,
-// and where to. A node lists such slots at the end of its own line, as [slot->-id of
-// the importing node].
-func firstMigrating(line []string, m *cluster.Map, from, end int) (slot uint16, to string) {
-	for _, word := range line {
-		digits, id, ok := strings.Cut(strings.Trim(word, "[]"), "->-")
-		n, err := strconv.Atoi(digits)
-		if !ok || err != nil || n < from || n >= end || (to != "" && n >= int(slot)) {
-			continue
-		}
-		if addr := addrOf(m, id); addr != "" {
-			slot, to = uint16(n), addr
-		}
-	}
-	return slot, to
-}
-
-func addrOf(m *cluster.Map, id string) string {
-	for _, n := range m.Nodes() {
-		if n.ID == id {
-			return n.Addr
-		}
-	}
-	return ""
 }

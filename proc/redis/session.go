@@ -12,12 +12,13 @@ import (
 type stopBits uint8
 
 const (
-	stopMap      stopBits = 1 << iota // in flight on an older slot map, or in another protocol version
-	stopRedirect                      // a request of its is being redirected or retried
-	stopDepth                         // too many requests, or too much expected, in flight
-	stopOutput                        // the client takes its replies too slowly
-	stopWindow                        // the node of its next request has too much outstanding
-	stopEnd                           // it ends when its replies are out
+	stopMap    stopBits = 1 << iota // in flight on an older slot map, or in another protocol version
+	stopAway                        // a request of its is being sent on to another node, or tried again
+	stopWhole                       // its next request shares keys with one in flight that has several
+	stopDepth                       // too many requests, or too much expected, in flight
+	stopOutput                      // the client takes its replies too slowly
+	stopWindow                      // the node of its next request has too much outstanding
+	stopEnd                         // it ends when its replies are out
 )
 
 // sessionState is what a client has told about itself and what it has switched: all
@@ -48,15 +49,16 @@ type session struct {
 	parser *resp.Parser // holds a half-parsed frame, else nil
 	view   *view        // the slot map that its requests in flight were routed by
 
-	head, tail  *request // in the order in which they came
-	inFlight    int      // length of that list
-	redirecting int      // of those, being redirected or tried again
-	replySize   int      // moving average, bytes
-	stuck       int64    // loop time since which output is known to wait, 0: none waits
-	stop        stopBits
-	overflowed  bool   // about to be closed for what it does not take
-	mute        bool   // the request being handled gets no reply
-	shareFrame  []byte // the frame being handled, when it may be kept by reference
+	head, tail *request // in the order in which they came
+	inFlight   int      // length of that list
+	away       []away   // of those, the ones sent back by a node, in the order in which they came back
+	wholes     []whole  // of those, the ones with several keys in one slot
+	replySize  int      // moving average, bytes
+	stuck      int64    // loop time since which output is known to wait, 0: none waits
+	stop       stopBits
+	overflowed bool   // about to be closed for what it does not take
+	mute       bool   // the request being handled gets no reply
+	shareFrame []byte // the frame being handled, when it may be kept by reference
 }
 
 func newSession(w *worker, fd int, id int64) *session {
@@ -164,6 +166,7 @@ func (s *session) Closed(error) {
 		r = next
 	}
 	s.head, s.tail, s.inFlight = nil, nil, 0
+	s.forget()
 	last := len(w.sessions) - 1
 	w.sessions[s.index] = w.sessions[last]
 	w.sessions[s.index].index = s.index
@@ -197,6 +200,7 @@ func (s *session) push(r *request) {
 	s.inFlight++
 	if s.inFlight >= maxInFlight || s.inFlight*s.replySize > sessionOutput {
 		s.stop |= stopDepth
+		s.w.stats.downstream.heldDepth++
 	}
 }
 
@@ -272,6 +276,7 @@ func (s *session) emitEarly(r *request) {
 func (s *session) crowded() {
 	if s.stop&stopOutput == 0 {
 		s.stop |= stopOutput
+		s.w.stats.downstream.heldOutput++
 		s.stuck = s.w.loop.Now() // one huge reply may be the first that it gets for long
 		s.conn.Pause()
 		s.conn.NotifyBelow(sessionOutput / 2)
@@ -291,8 +296,8 @@ func (s *session) reconsider() {
 	if s.inFlight <= maxInFlight/2 && s.inFlight*s.replySize <= sessionOutput/2 {
 		s.allow(stopDepth)
 	}
-	if s.redirecting == 0 {
-		s.allow(stopRedirect)
+	if len(s.away) == 0 {
+		s.allow(stopAway)
 	}
 	if s.inFlight > 0 {
 		return

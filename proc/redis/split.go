@@ -19,6 +19,7 @@ type split struct {
 	left   int     // parts without a reply
 	failed int     // index of the part whose reply is the error of the whole, -1: none
 	sum    int64   // mergeSum
+	steps  *steps  // when it goes key by key, else nil
 }
 
 // part is what one slot or node contributes.
@@ -65,7 +66,6 @@ func (w *worker) newSplit(parent *request, m merge) *split {
 		sp = new(split)
 	}
 	*sp = split{w: w, parent: parent, merge: m, failed: -1, parts: sp.parts[:0], order: sp.order[:0], next: sp.next[:0]}
-	parent.split = sp
 	return sp
 }
 
@@ -76,7 +76,7 @@ func (w *worker) recycleSplit(sp *split) {
 		}
 		sp.parts[i] = part{}
 	}
-	sp.parent = nil
+	sp.parent, sp.steps = nil, nil
 	if cap(sp.parts) <= 1024 && len(w.splits) < 256 {
 		w.splits = append(w.splits, sp)
 	}
@@ -88,11 +88,16 @@ func (s *session) sendSplit(info *command.Info, frame []byte, args []resp.Arg, k
 	w := s.w
 	r := w.newRequest(s, info, kindSplit)
 	sp := w.newSplit(r, splitMerge[info.Split])
+	r.split = sp
 	step := 1
 	if info.Split == command.SplitMSet {
 		step = 2
 	}
 	sp.bySlot(frame, args, keys, step)
+	if len(s.wholes) > 0 && sp.mustWait(s, info, frame, args, keys) {
+		w.drop(r)
+		return false
+	}
 	for i := range sp.parts {
 		c, replica, problem := w.pick(info, sp.parts[i].slot, s.state.Proto)
 		if problem == "" && !c.full() {
@@ -165,7 +170,31 @@ func (sp *split) sendPart(i int32, info *command.Info, frame []byte, args []resp
 		b.B = append(b.B, rawArguments(frame, args, keys[j], step)...)
 	}
 	b.Retain()
+	if p.keys > 1 {
+		set := sp.keySet(p, info, frame, args, keys)
+		sp.parent.sess.hold(r, &set)
+	}
 	c.send(r, eventloop.Ref{Buf: b, Off: off, Len: len(b.B) - off})
+}
+
+// mustWait tells whether a part has to wait for an earlier command.
+func (sp *split) mustWait(s *session, info *command.Info, frame []byte, args []resp.Arg, keys []int) bool {
+	for i := range sp.parts {
+		set := sp.keySet(&sp.parts[i], info, frame, args, keys)
+		if s.mustWait(sp.parts[i].slot, &set) {
+			return true
+		}
+	}
+	return false
+}
+
+// keySet is the keys of one part.
+func (sp *split) keySet(p *part, info *command.Info, frame []byte, args []resp.Arg, keys []int) keySet {
+	set := keySet{write: !info.Flags.Has(command.ReadOnly)}
+	for j := p.first; j >= 0; j = sp.next[j] {
+		set.add(argument(frame, args, keys[j]))
+	}
+	return set
 }
 
 // part takes the reply to one part.
@@ -174,6 +203,10 @@ func (sp *split) part(r *request, reply []byte, src *eventloop.Conn) {
 	p.reply = sp.w.keep(reply, src)
 	sp.w.recycle(r)
 	sp.left--
+	if sp.steps != nil {
+		sp.w.nextStep(sp)
+		return
+	}
 	if sp.left > 0 {
 		return
 	}

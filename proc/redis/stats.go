@@ -12,29 +12,44 @@ import (
 // only. A scrape gets a copy.
 type workerStats struct {
 	downstream struct {
-		bytes          eventloop.Bytes
-		opened, closed uint64
-		lifetime       stats.Histogram // seconds
-		protocolErrors uint64
-		overflows      uint64 // closed because far too much output waited
-		stalls         uint64 // closed because no output was taken for too long
-		idleTimeouts   uint64
+		bytes                 eventloop.Bytes
+		opened, closed        uint64
+		lifetime              stats.Histogram // seconds
+		protocolErrors        uint64
+		overflows             uint64 // closed because far too much output waited
+		stalls                uint64 // closed because no output was taken for too long
+		idleTimeouts          uint64
+		heldDepth, heldOutput uint64 // times that a client was not read from
 	}
 	upstream struct {
-		bytes          eventloop.Bytes
-		connects       uint64 // attempts
-		opened, closed uint64
-		connectFail    uint64
-		connectTimeout uint64
-		lifetime       stats.Histogram // seconds
-		replies        uint64          // final ones
-		errors         uint64          // of those, error replies
-		unanswered     uint64          // requests that ended without a reply of a node
-		moved, ask     uint64
-		hopLimit       uint64
-		timeouts       uint64
-		protocolErrors uint64
-		windowFull     uint64 // times that a session was held back by a node's window
+		bytes                                      eventloop.Bytes
+		connects                                   uint64 // attempts
+		opened, closed                             uint64
+		connectFail                                uint64
+		connectTimeout                             uint64
+		lifetime                                   stats.Histogram // seconds
+		replies                                    uint64          // final ones
+		errors                                     uint64          // of those, error replies
+		unanswered                                 uint64          // requests that ended without a reply of a node
+		moved, ask                                 uint64
+		hopLimit                                   uint64
+		malformedRedirects                         uint64
+		tryAgain                                   uint64
+		tryAgainLimit                              uint64
+		keyByKey                                   uint64 // commands done so
+		clusterDown, loading, masterDown, readOnly uint64 // error replies
+		passedOver                                 uint64 // times that a replica was, from then on
+		timeouts                                   uint64 // requests
+		silences                                   uint64 // connections closed as nothing came
+		lost                                       uint64 // connections that broke
+		lostRequests                               uint64 // failed because of that
+		retried                                    uint64 // sent again because of that
+		unreachable                                uint64 // requests refused as their node rests
+		uncovered                                  uint64 // requests refused as their slot has no owner
+		probes, probeFailures                      uint64
+		protocolErrors                             uint64
+		windowFull                                 uint64 // times that a session was held back by a node's window
+		orderHeld                                  uint64 // times that a session was held back by session.mustWait
 	}
 	commands   []*commandStats // by command.Info.ID, made on first use
 	unknown    uint64          // commands that do not exist
@@ -77,6 +92,7 @@ type snapshot struct {
 	inFlight int // of all sessions
 	conns    int // to nodes
 	waiting  int // requests at nodes
+	resting  int // clients whose node is away
 }
 
 // snapshot copies the counters. The command records are copied too, as their loop
@@ -98,6 +114,7 @@ func (w *worker) snapshot() *snapshot {
 			if c != nil {
 				s.conns += btoi(c.conn != nil)
 				s.waiting += c.inFlight()
+				s.resting += btoi(c.resting())
 			}
 		}
 	}
@@ -161,6 +178,9 @@ func (s *snapshot) emitTo(e emitter) {
 	e.counter("downstream.cx_stalled", d.stalls)
 	e.counter("downstream.cx_idle_timeout", d.idleTimeouts)
 
+	e.counter("downstream.rq_held_depth", d.heldDepth)
+	e.counter("downstream.rq_held_output", d.heldOutput)
+
 	e.counter("upstream.cx_total", u.opened)
 	e.counter("upstream.cx_destroy_total", u.closed)
 	e.gauge("upstream.cx_active", s.conns)
@@ -174,11 +194,30 @@ func (s *snapshot) emitTo(e emitter) {
 	e.counter("upstream.rq_success_total", u.replies-u.errors)
 	e.counter("upstream.rq_failure_total", u.errors+u.unanswered)
 	e.gauge("upstream.rq_active", s.waiting)
+	e.counter("upstream.cx_timeout", u.silences)
+	e.counter("upstream.cx_lost", u.lost)
+	e.counter("upstream.probe_total", u.probes)
+	e.counter("upstream.probe_failure", u.probeFailures)
+	e.gauge("upstream.nodes_resting", s.resting)
 	e.counter("upstream.rq_timeout", u.timeouts)
+	e.counter("upstream.rq_lost", u.lostRequests)
+	e.counter("upstream.rq_retried", u.retried)
+	e.counter("upstream.rq_unreachable", u.unreachable)
+	e.counter("upstream.rq_uncovered", u.uncovered)
+	e.counter("upstream.order_held", u.orderHeld)
 	e.counter("upstream.rq_window_full", u.windowFull)
 	e.counter("upstream.moved", u.moved)
 	e.counter("upstream.ask", u.ask)
 	e.counter("upstream.hop_limit", u.hopLimit)
+	e.counter("upstream.redirect_malformed", u.malformedRedirects)
+	e.counter("upstream.tryagain", u.tryAgain)
+	e.counter("upstream.tryagain_limit", u.tryAgainLimit)
+	e.counter("upstream.key_by_key", u.keyByKey)
+	e.counter("upstream.clusterdown", u.clusterDown)
+	e.counter("upstream.loading", u.loading)
+	e.counter("upstream.masterdown", u.masterDown)
+	e.counter("upstream.readonly", u.readOnly)
+	e.counter("upstream.replica_passed_over", u.passedOver)
 	s.emitCommands(e)
 }
 

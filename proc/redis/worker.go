@@ -16,16 +16,18 @@ type worker struct {
 	proc *Proc
 	loop *eventloop.Loop
 
-	settings *settings
-	view     *view // nil until the first slot map has come
-	nodes    map[string]*node
-	sessions []*session
-	draining bool
-	ended    bool          // nothing may be dialled any more
-	drained  chan struct{} // closed when draining and the last session is gone
-	sweeper  *eventloop.Timer
-	cursor   int // next session to be swept
+	settings  *settings
+	view      *view // nil until the first slot map has come
+	nodes     map[string]*node
+	sessions  []*session
+	draining  bool
+	ended     bool          // nothing may be dialled any more
+	drained   chan struct{} // closed when draining and the last session is gone
+	sweeper   *eventloop.Timer
+	unhurried bool // the next sweep is not soon
+	cursor    int  // next session to be swept
 
+	wholes  [][]whole      // lists handed back
 	parser  *resp.Parser   // for sessions that have no half-parsed frame
 	spare   []*resp.Parser // parsers handed back
 	free    *request
@@ -117,7 +119,7 @@ func (w *worker) setMap(m *cluster.Map) {
 	}
 	w.view = v
 	for addr, n := range w.nodes {
-		if n.retired && n.closeIfIdle() {
+		if n.retired && n.closeIfIdle(w.loop.Now()) {
 			delete(w.nodes, addr)
 		}
 	}
@@ -143,10 +145,11 @@ func (w *worker) client(n *node, proto int) *client {
 	return c
 }
 
-// closeIfIdle closes the node's connections unless requests wait on them.
-func (n *node) closeIfIdle() bool {
+// closeIfIdle closes the node's connections unless requests wait on them. That it has
+// just been out of reach is kept in mind for a while.
+func (n *node) closeIfIdle(now int64) bool {
 	for _, c := range n.clients {
-		if c != nil && (c.inFlight() > 0 || c.dialling) {
+		if c != nil && (c.resting() && now < c.health.retryAt || c.inFlight() > 0 || c.dialling || c.probing) {
 			return false
 		}
 	}
@@ -163,11 +166,13 @@ func (n *node) closeIfIdle() bool {
 func (w *worker) pick(info *command.Info, slot uint16, proto int) (c *client, replica bool, problem string) {
 	v := w.view
 	if v == nil {
+		w.stats.upstream.uncovered++
 		return nil, false, w.noMap()
 	}
 	i := v.slots.Master(slot)
 	if i < 0 {
-		w.proc.topology.trigger(causeUncovered)
+		w.stats.upstream.uncovered++
+		w.proc.topology.trigger(causeUncovered, "")
 		return nil, false, "CLUSTERDOWN Hash slot not served"
 	}
 	if w.settings.read != redis.ReadStrategy_MASTER && info.Flags.Has(command.ReadOnly) {
@@ -177,7 +182,7 @@ func (w *worker) pick(info *command.Info, slot uint16, proto int) (c *client, re
 	}
 	c = w.client(v.nodes[i], proto)
 	if c.resting() {
-		return nil, false, c.unreachable()
+		return nil, false, c.refuse()
 	}
 	return c, false, ""
 }
@@ -192,7 +197,7 @@ func (w *worker) noMap() string {
 }
 
 // replica chooses among the replicas of a master (and the master, with BOTH) by
-// turns, passing over those that cannot be reached; nil means the master.
+// turns, passing over those that cannot answer; nil means the master.
 func (w *worker) replica(master, proto int) *client {
 	replicas := w.view.slots.Replicas(master)
 	n := len(replicas)
@@ -205,7 +210,7 @@ func (w *worker) replica(master, proto int) *client {
 		if i == len(replicas) {
 			return nil
 		}
-		if c := w.client(w.view.nodes[replicas[i]], proto); !c.resting() {
+		if c := w.client(w.view.nodes[replicas[i]], proto); c.fit() {
 			return c
 		}
 	}
@@ -233,7 +238,7 @@ func (w *worker) anyClient(proto int) (*client, string) {
 	if found == nil {
 		return nil, w.noMap()
 	}
-	return nil, found.unreachable()
+	return nil, found.refuse()
 }
 
 // keep stores an early reply. Bytes that come straight from the connection src and
@@ -267,11 +272,11 @@ func (w *worker) sweep() {
 	for addr, n := range w.nodes {
 		for _, c := range n.clients {
 			if c != nil {
-				c.expire(now)
-				busy = busy || c.inFlight() > 0
+				c.tend(now)
+				busy = busy || c.inFlight() > 0 || c.resting()
 			}
 		}
-		if n.retired && n.closeIfIdle() {
+		if n.retired && n.closeIfIdle(now) {
 			delete(w.nodes, addr)
 		}
 	}
@@ -299,6 +304,15 @@ func (w *worker) sweep() {
 		}
 	}
 	w.sweeper.Reset(next)
+	w.unhurried = next > sweepEvery
+}
+
+// hurry makes the next sweep come soon.
+func (w *worker) hurry() {
+	if w.unhurried && !w.ended {
+		w.unhurried = false
+		w.sweeper.Reset(sweepEvery)
+	}
 }
 
 // drain ends every session once what it has in flight is answered.

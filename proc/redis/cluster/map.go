@@ -62,6 +62,32 @@ func (m *Map) Covered() int { return m.covered }
 // CLUSTER NODES does.
 func (m *Map) Epoch() uint64 { return m.epoch }
 
+// OwnerEpoch returns the highest config epoch of the nodes that own slots. It is 0 when the source
+// did not tell: only CLUSTER NODES does. It walks all slots: not for the request path.
+func (m *Map) OwnerEpoch() (epoch uint64) {
+	for _, owner := range &m.owner {
+		if owner >= 0 {
+			epoch = max(epoch, m.nodes[owner].Epoch)
+		}
+	}
+	return epoch
+}
+
+// SameCluster reports whether both maps may be pictures of one cluster: some node of the one has the
+// ID of a node of the other. It does so too when one of them knows no IDs.
+func (m *Map) SameCluster(o *Map) bool {
+	ids := make(map[string]bool, len(m.nodes))
+	for i := range m.nodes {
+		ids[m.nodes[i].ID] = true
+	}
+	for i := range o.nodes {
+		if id := o.nodes[i].ID; id == "" || ids[""] || ids[id] {
+			return true
+		}
+	}
+	return false
+}
+
 // Equal reports whether both maps route alike: the same members at the same addresses with the same
 // role and health, and the same owner for every slot. Epochs and host names do not count; IDs count
 // where both maps know them. Two nil maps are equal.

@@ -160,3 +160,41 @@ func BenchmarkSlotAndMaster(b *testing.B) {
 		m.Master(Slot(key))
 	}
 }
+
+func TestOwnerEpochIsThatOfNodesWithSlots(t *testing.T) {
+	m, err := ParseNodes([]byte(
+		idA+" 10.0.0.1:7000@1 master - 0 0 3 connected 0-99\n"+
+			idB+" 10.0.0.2:7000@1 master - 0 0 2 connected 100\n"+
+			idC+" 10.0.0.3:7000@1 master - 0 0 9 connected\n"), asked)
+	require.NoError(t, err)
+	assert.EqualValues(t, 9, m.Epoch())
+	assert.EqualValues(t, 3, m.OwnerEpoch())
+}
+
+func TestSameCluster(t *testing.T) {
+	parse := func(ids ...string) *Map {
+		var l list
+		for i, id := range ids {
+			node := list{"10.0.0.1", 7000 + i}
+			if id != "" {
+				node = append(node, id)
+			}
+			l = append(l, list{i, i, node})
+		}
+		m, err := ParseSlots([]byte(encode(l, 2)), asked)
+		require.NoError(t, err)
+		return m
+	}
+	for _, tt := range []struct {
+		a, b []string
+		want bool
+	}{
+		{[]string{idA}, []string{idA}, true},
+		{[]string{idA, idB}, []string{idC, idB}, true},
+		{[]string{idA, idB}, []string{idC, idD}, false},
+		{[]string{""}, []string{idA}, true},
+	} {
+		assert.Equal(t, tt.want, parse(tt.a...).SameCluster(parse(tt.b...)))
+		assert.Equal(t, tt.want, parse(tt.b...).SameCluster(parse(tt.a...)))
+	}
+}

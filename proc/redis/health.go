@@ -1,0 +1,181 @@
+package redis
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	restMin = 50 * time.Millisecond // the first rest of a node, give or take half
+	restMax = time.Second           // the longest, likewise
+
+	probeTimeout = time.Second // at most, if connect_timeout is longer
+)
+
+// health is what a client knows of the state of its node. A node that cannot be
+// connected to, or has fallen silent, rests: its requests fail at once, and it is
+// probed apart from them until it answers.
+type health struct {
+	failures  int   // in a row
+	retryAt   int64 // loop time of the next probe
+	refusal   string // the error reply while it rests, "" when it does not
+	passUntil int64 // loop time until which reads pass over it, see passOver
+}
+
+// resting tells whether the node is known to be away: its requests fail at once.
+func (c *client) resting() bool { return c.health.refusal != "" }
+
+// fit tells whether reads may choose the node, of a master's replicas.
+func (c *client) fit() bool { return !c.resting() && c.w.loop.Now() >= c.health.passUntil }
+
+// passOver keeps reads away from a replica that has just said that it cannot answer.
+func (c *client) passOver() {
+	c.w.stats.upstream.passedOver++
+	c.health.passUntil = c.w.loop.Now() + int64(passOver/2+rand.N(passOver))
+}
+
+// rest begins or lengthens the time in which the node gets no requests.
+func (c *client) rest(err error) {
+	h := &c.health
+	h.refusal = fmt.Sprintf("ERR samaritan: node %s is not reachable: %v", c.node.addr, err)
+	pause := min(restMin<<min(h.failures, 8), restMax)
+	h.failures++
+	h.retryAt = c.w.loop.Now() + int64(pause/2+rand.N(pause))
+	c.w.hurry()
+}
+
+// recovered ends the rest.
+func (c *client) recovered() {
+	if c.resting() {
+		c.w.proc.warn.Info("node answers again", "node", c.node.addr)
+		c.w.proc.topology.trigger(causeConnection, "")
+	}
+	c.health = health{passUntil: c.health.passUntil}
+}
+
+// refuse is the error reply for a request to a node that rests.
+func (c *client) refuse() string {
+	c.w.stats.upstream.unreachable++
+	return c.health.refusal
+}
+
+// timedOut is the error reply for requests that have waited too long.
+func (c *client) timedOut() string {
+	return fmt.Sprintf("ERR samaritan: node %s timed out: no reply within %v", c.node.addr, c.w.settings.requestTimeout)
+}
+
+// dialFailed lets the node rest and fails all that waited for the connection. Reads
+// that waited for a replica go elsewhere.
+func (c *client) dialFailed(err error, probe bool) {
+	u := &c.w.stats.upstream
+	if isTimeout(err) {
+		u.connectTimeout++
+	}
+	u.connectFail++
+	if probe {
+		u.probeFailures++
+	}
+	c.w.proc.warn.Warn("cannot connect to node", "node", c.node.addr, "error", err)
+	c.rest(err)
+	c.w.proc.topology.trigger(causeConnection, "")
+	lost := c.fifo.take()
+	c.bytes = 0
+	for _, r := range lost {
+		if !r.has(reqReplica) || !c.w.askAnother(r, c.proto) {
+			c.w.fail(r, c.refuse())
+		}
+	}
+	c.release()
+}
+
+// tend is called every now and then: it ends requests that have waited too long, and
+// probes a node that rests.
+func (c *client) tend(now int64) {
+	if limit := int64(c.w.settings.requestTimeout); limit > 0 && c.fifo.len() > 0 {
+		c.expire(now, limit)
+	}
+	if c.resting() && !c.probing && !c.dialling && now >= c.health.retryAt && !c.node.retired && !c.w.ended {
+		c.probe()
+	}
+}
+
+// probe tries whether the node answers. If it does, the connection stays.
+func (c *client) probe() {
+	c.probing = true
+	c.w.stats.upstream.probes++
+	set := c.w.settings
+	c.connect(dialTarget{
+		addr: c.node.addr, proto: c.proto, readOnly: set.read != 0,
+		timeout: min(set.connectTimeout, probeTimeout), ping: true,
+	})
+}
+
+// expire ends the requests that have waited for longer than limit. When nothing comes
+// at all the connection is closed, as the replies behind could not be matched;
+// otherwise it stays, and late replies are dropped.
+func (c *client) expire(now, limit int64) {
+	oldest := c.fifo.at(0)
+	if c.conn == nil { // still dialling
+		for c.fifo.len() > 0 && now-c.fifo.at(0).start >= limit {
+			c.timeOut(c.fifo.pop())
+		}
+		return
+	}
+	// A large reply on its way has more time: a second for each MiB that has come.
+	limit += int64(c.conn.Buffered()>>20) * int64(time.Second)
+	silence := now - max(oldest.sent, c.conn.LastRead())
+	if silence >= limit || (oldest.kind == kindDropped && now-oldest.start >= 2*limit) {
+		c.silent()
+		return
+	}
+	for i := range c.fifo.len() {
+		r := c.fifo.at(i)
+		if now-r.start < limit {
+			break
+		}
+		if r.kind == kindDropped {
+			continue
+		}
+		// Its place in line is kept for the late reply.
+		late := c.w.newRequest(nil, nil, kindDropped)
+		late.start, late.sent, late.frame.Len = r.start, r.sent, r.frame.Len
+		c.fifo.set(i, late)
+		c.bytes += r.frame.Len // timeOut takes it off, and so will the late reply
+		c.timeOut(r)
+	}
+}
+
+// timeOut fails a request that has waited too long.
+func (c *client) timeOut(r *request) {
+	c.bytes -= r.frame.Len
+	c.w.stats.upstream.timeouts++
+	c.w.proc.warn.Warn("a request timed out", "node", c.node.addr, "limit", c.w.settings.requestTimeout)
+	c.w.fail(r, c.timedOut())
+}
+
+var errSilent = errors.New("the node is silent")
+
+// silent closes the connection of a node that does not answer any more, fails its
+// requests and lets it rest.
+func (c *client) silent() {
+	u := &c.w.stats.upstream
+	u.silences++
+	lost := c.fifo.take()
+	c.bytes = 0
+	c.w.proc.warn.Warn("node timed out, its connection is closed", "node", c.node.addr, "requests", len(lost), "limit", c.w.settings.requestTimeout)
+	text := c.timedOut()
+	conn := c.conn
+	c.conn = nil
+	c.rest(fmt.Errorf("no reply within %v", c.w.settings.requestTimeout))
+	for _, r := range lost {
+		if r.kind != kindDropped {
+			u.timeouts++
+		}
+		c.w.fail(r, text)
+	}
+	c.release()
+	c.conn = conn
+	conn.Close(errSilent)
+}

@@ -1,0 +1,198 @@
+package redis
+
+import (
+	"hash/maphash"
+
+	"samaritan/proc/redis/command"
+	"samaritan/proc/redis/resp"
+)
+
+// What one session sends takes effect in the order sent, for all commands that have a
+// key in common. While the slot map stands still that comes by itself: one slot is one
+// node, and one node is one connection. Three things keep it when a slot moves:
+//
+//   - A session takes up a new slot map only when nothing of its own is in flight
+//     (session.follow).
+//   - A request that is sent on to another node, or waits to be tried again, is away.
+//     Requests of the same session and slot that come back behind it are parked until
+//     it is answered (away).
+//   - While the keys of a slot are spread over two nodes, a command with several keys
+//     may be told to try again, and one behind it with fewer of these keys be
+//     executed. So the latter is not sent before the former is answered (wholes).
+
+// away is a request that a node has sent back, and where it goes next.
+type away struct {
+	r      *request
+	parked bool    // behind an earlier one of the same slot
+	to     *client // where it goes, when parked; nil: to whoever owns its slot then
+	asking bool
+}
+
+// leave enters a request among those that are away and stops the session from sending
+// others. It reports whether the request has to wait for an earlier one.
+func (s *session) leave(r *request) (i int, wait bool) {
+	for j := range s.away {
+		if s.away[j].r == r {
+			return j, false // it goes on; what is behind it waits already
+		}
+		wait = wait || s.away[j].r.slot == r.slot
+	}
+	r.flags |= reqAway
+	s.away = append(s.away, away{r: r})
+	s.stop |= stopAway
+	s.conn.Pause()
+	return len(s.away) - 1, wait
+}
+
+// back takes an answered request off and returns the one that waited for it, if any.
+func (s *session) back(r *request) (next away) {
+	i := 0
+	for s.away[i].r != r {
+		i++
+	}
+	s.away = append(s.away[:i], s.away[i+1:]...)
+	for ; i < len(s.away); i++ {
+		if a := &s.away[i]; a.r.slot == r.slot {
+			if a.parked {
+				next = *a
+				a.parked = false
+			}
+			break
+		}
+	}
+	return next
+}
+
+// forward sends a request on to another node, as soon as those of its session and slot
+// that were sent before it are answered. asking puts ASKING in front of it.
+func (w *worker) forward(r *request, to *client, asking bool) {
+	s := r.owner()
+	switch {
+	case s == nil:
+		w.fail(r, "ERR samaritan: the client is gone") // nobody reads this; and nothing may be overtaken
+		return
+	case r.isStep():
+		w.resend(r, to, asking) // the command that it is a step of is away in its place
+		return
+	}
+	i, wait := s.leave(r)
+	if wait {
+		s.away[i].parked, s.away[i].to, s.away[i].asking = true, to, asking
+		return
+	}
+	w.resend(r, to, asking)
+}
+
+// resume sends what has been parked.
+func (w *worker) resume(a away) {
+	if a.to == nil {
+		w.askOwner(a.r)
+		return
+	}
+	w.resend(a.r, a.to, a.asking)
+}
+
+// whole is a command of a session in flight that has several keys in one slot.
+type whole struct {
+	r    *request
+	keys keySet
+}
+
+// maxWholes bounds the list; a session with so many waits for the first of them.
+const maxWholes = 128
+
+// keySet stands for the keys of a command in one slot.
+type keySet struct {
+	bloom uint64 // one bit for each key
+	id    uint64 // hash of the keys in their order
+	count int32
+	write bool
+}
+
+var keySeed = maphash.MakeSeed()
+
+func (k *keySet) add(key []byte) {
+	h := maphash.Bytes(keySeed, key)
+	k.bloom |= 1 << (h & 63)
+	k.id = k.id*0x9e3779b97f4a7c15 + h
+	k.count++
+}
+
+// conflicts tells whether the order of two commands matters and may be lost. With the
+// same keys it is not: as long as one of them is away, neither command is executed.
+func (k *keySet) conflicts(o *keySet) bool {
+	return k.bloom&o.bloom != 0 && (k.write || o.write) && (k.id != o.id || k.count != o.count)
+}
+
+// mustWait tells whether a command has to wait for an earlier one. If so, it comes
+// again.
+func (s *session) mustWait(slot uint16, keys *keySet) bool {
+	wait := len(s.wholes) >= maxWholes && keys.count > 1
+	for i := range s.wholes {
+		h := &s.wholes[i]
+		wait = wait || (h.r.slot == slot && h.keys.conflicts(keys))
+	}
+	if wait {
+		s.stop |= stopWhole
+		s.w.stats.upstream.orderHeld++
+	}
+	return wait
+}
+
+// mustWaitKey is mustWait for a command with one key.
+func (s *session) mustWaitKey(info *command.Info, slot uint16, key []byte) bool {
+	k := keySet{write: !info.Flags.Has(command.ReadOnly)}
+	k.add(key)
+	return s.mustWait(slot, &k)
+}
+
+// keySetOf makes the set of all keys of a command.
+func keySetOf(info *command.Info, frame []byte, args []resp.Arg, keys []int) keySet {
+	k := keySet{write: !info.Flags.Has(command.ReadOnly)}
+	for _, i := range keys {
+		k.add(argument(frame, args, i))
+	}
+	return k
+}
+
+// hold enters a command that is being sent.
+func (s *session) hold(r *request, keys *keySet) {
+	w := s.w
+	if s.wholes == nil {
+		if n := len(w.wholes); n > 0 {
+			s.wholes = w.wholes[n-1]
+			w.wholes = w.wholes[:n-1]
+		}
+	}
+	r.flags |= reqWhole
+	s.wholes = append(s.wholes, whole{r: r, keys: *keys})
+}
+
+// unhold takes an answered command off.
+func (s *session) unhold(r *request) {
+	i := 0
+	for s.wholes[i].r != r {
+		i++
+	}
+	s.wholes = append(s.wholes[:i], s.wholes[i+1:]...)
+	if len(s.wholes) == 0 {
+		s.w.wholes = append(s.w.wholes, s.wholes)
+		s.wholes = nil
+	}
+	s.allow(stopWhole)
+}
+
+// forget gives up what a closed session has parked: none of it has been executed.
+func (s *session) forget() {
+	gone := s.away
+	s.away = nil
+	for i := range gone {
+		if gone[i].parked {
+			s.w.fail(gone[i].r, "ERR samaritan: the client is gone")
+		}
+	}
+	if s.wholes != nil {
+		s.w.wholes = append(s.w.wholes, s.wholes[:0])
+		s.wholes = nil
+	}
+}
