@@ -4,15 +4,17 @@ import "math/bits"
 
 const (
 	minBufClass = 10 // 1 KiB: the output of one iteration for one unpipelined connection
-	maxBufClass = 20 // 1 MiB: larger buffers are left to the garbage collector
+	maxBufClass = 20 // 1 MiB: larger buffers are mappings, see bufPool.large
 	bufClasses  = maxBufClass - minBufClass + 1
 
 	// poolLimit bounds the bytes that one size class keeps for reuse.
 	poolLimit = 4 << 20
 )
 
-// Buf is a byte buffer of a loop, counted by reference. Its capacity never
-// changes, so slices into it stay valid while a reference is held.
+// Buf is a byte buffer of a loop, counted by reference. Its capacity does not
+// change while more than one reference is held, or while Data is called with it: so
+// slices into it stay valid for whoever holds a reference, and not a moment longer,
+// because a large buffer's memory goes back to the system.
 type Buf struct {
 	// B holds the bytes filled so far. Owners append within its capacity.
 	B []byte
@@ -21,6 +23,8 @@ type Buf struct {
 	class int8 // index into the pool, -1 when not pooled
 	next  *Buf // free list
 	pool  *bufPool
+
+	mapping []byte // pages outside the Go heap that B lies in; nil for any other memory
 }
 
 // Retain takes one more reference.
@@ -55,13 +59,14 @@ func (r Ref) Bytes() []byte { return r.Buf.B[r.Off : r.Off+r.Len] }
 type bufPool struct {
 	free  [bufClasses]*Buf
 	count [bufClasses]int
+	pages mappings // of larger ones
 }
 
 // get returns a buffer with one reference and room for at least n bytes.
 func (p *bufPool) get(n int) *Buf {
 	class := max(bits.Len(uint(max(n, 1)-1)), minBufClass) - minBufClass
 	if class >= bufClasses {
-		return &Buf{B: make([]byte, 0, n), refs: 1, class: -1, pool: p}
+		return p.large(n)
 	}
 	if b := p.free[class]; b != nil {
 		p.free[class] = b.next
@@ -75,6 +80,11 @@ func (p *bufPool) get(n int) *Buf {
 
 func (p *bufPool) put(b *Buf) {
 	c := b.class
+	if b.mapping != nil {
+		p.pages.put(b.mapping)
+		b.mapping, b.B = nil, nil
+		return
+	}
 	if c < 0 || p.count[c] >= poolLimit>>(int(c)+minBufClass) {
 		b.B = nil
 		return

@@ -39,6 +39,8 @@ const (
 	flagCloseFlushed           // close once all output is written
 	flagNotify                 // Flushed is due when pending <= notifyAt
 	flagLinger                 // all is written; waiting for the peer to end its side
+	flagReader                 // is in loop.readers
+	flagWriter                 // is in loop.writers
 )
 
 // Conn is a connection that a loop owns.
@@ -137,7 +139,11 @@ func (c *Conn) ready(events uint32) {
 		c.markDirty()
 	}
 	if events&(syscall.EPOLLIN|broken) != 0 && c.flags&(flagPaused|flagEOF) == 0 {
-		c.read()
+		if c.expected() > largeFrame {
+			c.awaitRead()
+		} else {
+			c.read(scratchSize)
+		}
 	}
 }
 
@@ -148,17 +154,18 @@ func (c *Conn) socketError() error {
 	return io.EOF
 }
 
-// read takes what the socket has, once, behind what was left over.
-func (c *Conn) read() {
+// read takes what the socket has, once and up to limit bytes, behind what was left
+// over. It returns how many bytes came.
+func (c *Conn) read(limit int) int {
 	l := c.loop
 	buf, kept := c.inputBuf()
-	n, e := sysRecv(c.fd, buf.B[len(buf.B):cap(buf.B)])
+	n, e := sysRecv(c.fd, buf.B[len(buf.B):min(cap(buf.B), len(buf.B)+limit)])
 	if n <= 0 || e != 0 {
 		if buf != c.in {
 			buf.B = buf.B[:0] // the kept bytes are still in c.in
 		}
 		c.readEnded(e)
-		return
+		return 0
 	}
 	if kept > 0 && buf != c.in {
 		c.dropInput()
@@ -167,6 +174,7 @@ func (c *Conn) read() {
 	c.bytes.Read += uint64(n)
 	buf.B = buf.B[:len(buf.B)+n]
 	c.deliver(buf)
+	return n
 }
 
 func (c *Conn) readEnded(e syscall.Errno) {
@@ -181,6 +189,14 @@ func (c *Conn) readEnded(e syscall.Errno) {
 	}
 }
 
+// expected is the size of the leftover with what the next frame needs at least.
+func (c *Conn) expected() int {
+	if c.in == nil {
+		return 0
+	}
+	return len(c.in.B) - c.inOff + c.need
+}
+
 // inputBuf chooses where the next bytes go: the loop's scratch buffer, behind a
 // copy of a short leftover; or the connection's own buffer, with room made, when
 // a large frame is on its way.
@@ -190,24 +206,35 @@ func (c *Conn) inputBuf() (buf *Buf, kept int) {
 		return l.scratch, 0
 	}
 	left := c.in.B[c.inOff:]
-	if len(left)+c.need <= scratchSize/4 {
+	if c.expected() <= scratchSize/4 {
 		l.scratch.B = append(l.scratch.B, left...)
 		return l.scratch, len(left)
 	}
 	if c.in.Room() < min(c.need, 4096) || c.in.Room() == 0 {
-		c.growInput(left)
+		c.growInput()
 	}
 	return c.in, len(left)
 }
 
-// growInput moves the leftover to a larger buffer: as large as the frame needs, but
-// never more than twice what has arrived; and half as large again at least, so that
-// a frame that tells its size in small steps is not copied at every one of them.
-func (c *Conn) growInput(left []byte) {
-	more := min(max(c.need, len(left)/2), len(left))
-	size := max(len(left)+more, scratchSize)
-	buf := c.loop.pool.get(size)
-	buf.B = append(buf.B, left...)
+// growInput makes room behind the leftover: as much as the frame needs, but never more
+// than twice what has arrived; and half as much again at least, so that a frame that
+// tells its size in small steps is not moved at every one of them. What is going to
+// outgrow the pool is copied once, while it is small.
+func (c *Conn) growInput() {
+	left := len(c.in.B) - c.inOff
+	more := min(max(c.need, left/2), left)
+	size := max(left+more, scratchSize)
+	var ok bool
+	if c.inOff, ok = c.in.enlarge(c.inOff, size); ok {
+		return
+	}
+	var buf *Buf
+	if c.expected() > largeFrame {
+		buf = c.loop.pool.large(size)
+	} else {
+		buf = c.loop.pool.get(size)
+	}
+	buf.B = append(buf.B, c.in.B[c.inOff:]...)
 	c.in.Release()
 	c.in, c.inOff = buf, 0
 }

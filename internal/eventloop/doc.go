@@ -14,6 +14,12 @@
 // and then writes every connection that has output once. Whatever one iteration
 // produces for one connection therefore leaves in one system call.
 //
+// What is large takes turns behind all that: input of a frame above 1 MiB, and
+// output of more than 256 KiB. A transfer moves 64 KiB in one iteration, and all of
+// them together 256 KiB each way, those that have waited longest first. So a small
+// request waits for a large one no longer than such a turn takes, however large it
+// is and however many there are.
+//
 // # Buffers
 //
 // Bytes live in [Buf]s: pooled, counted by reference, owned by one loop. Input
@@ -21,6 +27,12 @@
 // idle connection holds none. Output is a queue of references into Bufs, so that
 // large values move from one connection to another without being copied
 // ([Conn.Share], [Conn.AppendRef]).
+//
+// A Buf above 1 MiB, and the input of a frame that is to become so large, lies in
+// pages outside the Go heap. It grows by moving pages and not by copying bytes, and
+// the garbage collector does not know of it. Pages that are not used again within a
+// second, or are more than 128 MiB, go back to the system piece by piece. A slice
+// that outlives its reference would then be a fault, not only a wrong read.
 //
 // # Ownership
 //

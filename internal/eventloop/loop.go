@@ -36,19 +36,23 @@ type Loop struct {
 	conns atomic.Int64 // open connections
 
 	// loop-owned
-	now     int64 // nanoseconds since epoch, read once per iteration
-	slots   []slot
-	freed   []int32 // slots closed in this iteration, reusable in the next
-	free    []int32
-	dirty   []*Conn // to be written, or whose interest changed
-	resumed []*Conn // have buffered input to look at again
-	scratch *Buf
-	current *Buf // what Data is being called with
-	pool    bufPool
-	timers  timerHeap
-	events  []epollEvent
-	iov     []syscall.Iovec
-	stopped bool
+	now       int64 // nanoseconds since epoch, read once per iteration
+	slots     []slot
+	freed     []int32 // slots closed in this iteration, reusable in the next
+	free      []int32
+	dirty     []*Conn // to be written, or whose interest changed
+	resumed   []*Conn // have buffered input to look at again
+	readers   turns   // a large frame is on its way in
+	writers   turns   // much is to be written
+	scratch   *Buf
+	current   *Buf // what Data is being called with
+	pool      bufPool
+	unmapper  *Timer // ends the time for which idle pages are kept, nil when it does not run
+	unmapping bool   // that time is over
+	timers    timerHeap
+	events    []epollEvent
+	iov       []syscall.Iovec
+	stopped   bool
 }
 
 type slot struct {
@@ -135,8 +139,9 @@ func (l *Loop) Run(ctx context.Context) error {
 }
 
 // iterate is one turn: wait, handle, run, write. Its order matters: writing comes
-// last, so that all output of the turn leaves together, and slots closed during
-// the turn become reusable only after its last event.
+// behind all that produces output, so that it leaves together; large transfers move on
+// when everything small is done; and slots closed during the turn become reusable, and
+// large buffers go back to the system, only when nobody can refer to them any more.
 func (l *Loop) iterate() error {
 	n, err := l.wait()
 	if err != nil {
@@ -159,6 +164,11 @@ func (l *Loop) iterate() error {
 	}
 	l.runTimers()
 	l.settle()
+	if l.readers.len()+l.writers.len() > 0 {
+		l.transfer()
+		l.settle()
+	}
+	l.reclaim()
 	l.free = append(l.free, l.freed...)
 	l.freed = l.freed[:0]
 	return nil
@@ -168,7 +178,7 @@ func (l *Loop) iterate() error {
 // which has to tell the scheduler, is never made.
 func (l *Loop) wait() (int, error) {
 	n, e := epollPoll(l.epfd, l.events)
-	if n == 0 && e == 0 {
+	if n == 0 && e == 0 && !l.unfinished() {
 		n, e = epollBlock(l.epfd, l.events, l.pollTimeout())
 	}
 	if e == syscall.EINTR {
@@ -207,6 +217,10 @@ func (l *Loop) shutdown() {
 		fn()
 	}
 	l.settle()
+	for l.writers.len() > 0 { // output is finite, and sockets may take less
+		l.transfer()
+		l.settle()
+	}
 	for i := range l.slots {
 		if c := l.slots[i].conn; c != nil {
 			c.Close(ErrClosed)
@@ -216,5 +230,9 @@ func (l *Loop) shutdown() {
 		t.index = -1 // their owners may still call Stop
 	}
 	l.dirty, l.resumed, l.timers = nil, nil, nil
+	l.readers, l.writers = turns{}, turns{}
+	for p := &l.pool.pages; len(p.idle) > 0; {
+		p.unmap(p.bytes)
+	}
 	l.Close()
 }

@@ -145,10 +145,23 @@ func (c *Conn) flush() {
 	if c.flags&flagClosed != 0 {
 		return
 	}
-	for c.out.pending > 0 && c.flags&flagShort == 0 {
-		if !c.writeOnce() {
-			return
+	if c.out.pending > 0 && c.flags&flagShort == 0 {
+		if c.out.pending > largeOutput {
+			c.awaitWrite()
+		} else {
+			c.write(largeOutput)
 		}
+	}
+	c.flushed()
+}
+
+// flushed sees to what depends on how much output is left.
+func (c *Conn) flushed() {
+	if c.flags&flagClosed != 0 {
+		return
+	}
+	if c.out.pending > 0 && c.flags&flagShort == 0 {
+		c.awaitWrite()
 	}
 	if c.out.pending == 0 && c.flags&flagCloseFlushed != 0 {
 		c.finish()
@@ -161,27 +174,29 @@ func (c *Conn) flush() {
 	}
 }
 
-// writeOnce makes one system call; false means that the connection is closed.
-func (c *Conn) writeOnce() bool {
+// writeOnce makes one system call for at most limit bytes and returns how many were
+// written. It may close the connection.
+func (c *Conn) writeOnce(limit int) int {
 	want := 0
 	var n int
 	var e syscall.Errno
 	q := &c.out
 	if len(q.segs)-q.head == 1 {
 		s := &q.segs[q.head]
-		want = s.end - s.start
-		n, e = sysSend(c.fd, s.buf.B[s.start:s.end])
+		want = min(s.end-s.start, limit)
+		n, e = sysSend(c.fd, s.buf.B[s.start:s.start+want])
 	} else {
 		iov := c.loop.iov[:0]
-		for i := q.head; i < len(q.segs) && len(iov) < maxIov; i++ {
+		for i := q.head; i < len(q.segs) && len(iov) < maxIov && want < limit; i++ {
 			s := &q.segs[i]
 			if s.end == s.start {
 				continue
 			}
 			v := syscall.Iovec{Base: &s.buf.B[s.start]}
-			v.SetLen(s.end - s.start)
+			size := min(s.end-s.start, limit-want)
+			v.SetLen(size)
 			iov = append(iov, v)
-			want += s.end - s.start
+			want += size
 		}
 		n, e = sysWritev(c.fd, iov)
 		clear(iov) // it must not keep buffers alive
@@ -191,10 +206,10 @@ func (c *Conn) writeOnce() bool {
 	case syscall.EAGAIN:
 		n = 0
 	case syscall.EINTR:
-		return true
+		return 0
 	default:
 		c.Close(e)
-		return false
+		return 0
 	}
 	if n > 0 {
 		c.lastSent = c.loop.now
@@ -205,7 +220,7 @@ func (c *Conn) writeOnce() bool {
 	if n < want {
 		c.flags |= flagShort
 	}
-	return true
+	return n
 }
 
 // watch tells epoll what the connection waits for, if that has changed.

@@ -55,6 +55,46 @@ func sysWritev(fd int, iov []syscall.Iovec) (int, syscall.Errno) {
 	return int(n), e
 }
 
+// The calls for mappings tell the scheduler: they wait for other threads of the
+// process that are in the middle of the like.
+
+// sysMmap returns n bytes of anonymous memory; n is a multiple of the page size.
+func sysMmap(n int) ([]byte, error) {
+	addr, _, e := syscall.Syscall6(syscall.SYS_MMAP, 0, uintptr(n), syscall.PROT_READ|syscall.PROT_WRITE,
+		syscall.MAP_PRIVATE|syscall.MAP_ANONYMOUS, ^uintptr(0), 0)
+	mem, err := pagesAt(addr, n, e)
+	if err == nil {
+		// Filling a huge page at its first byte takes milliseconds on some machines.
+		_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, addr, uintptr(n), syscall.MADV_NOHUGEPAGE) // or there are none
+	}
+	return mem, err
+}
+
+// sysMremap makes a mapping n bytes long. It may move; mem is void when it succeeds.
+func sysMremap(mem []byte, n int) ([]byte, error) {
+	const mayMove = 1 // MREMAP_MAYMOVE
+	addr, _, e := syscall.Syscall6(syscall.SYS_MREMAP, uintptr(unsafe.Pointer(unsafe.SliceData(mem))),
+		uintptr(len(mem)), uintptr(n), mayMove, 0, 0)
+	return pagesAt(addr, n, e)
+}
+
+// pagesAt is the slice over a mapping that the kernel has put at addr.
+func pagesAt(addr uintptr, n int, e syscall.Errno) ([]byte, error) {
+	if e != 0 {
+		return nil, e
+	}
+	return unsafe.Slice(*(**byte)(unsafe.Pointer(&addr)), n), nil
+}
+
+// sysMunmap gives pages back. The kernel can only refuse because it has no room to
+// note that a mapping has become two; then the memory goes and the addresses stay.
+func sysMunmap(mem []byte) {
+	addr := uintptr(unsafe.Pointer(unsafe.SliceData(mem)))
+	if _, _, e := syscall.Syscall(syscall.SYS_MUNMAP, addr, uintptr(len(mem)), 0); e != 0 {
+		_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, addr, uintptr(len(mem)), syscall.MADV_DONTNEED)
+	}
+}
+
 // sysUnread is the number of bytes that wait in the socket's receive queue.
 func sysUnread(fd int) int {
 	var n int32

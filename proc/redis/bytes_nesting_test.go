@@ -175,16 +175,6 @@ func TestRepliesNobodyAskedForReachNobody(t *testing.T) {
 	p.waitCounter(t, "upstream.cx_protocol_error", 5)
 }
 
-// TestNodeThatSendsIsNotHung: the timeout is for nodes that send nothing, not for a
-// large reply on a slow network, nor for what waits behind it.
-func TestNodeThatSendsIsNotHung(t *testing.T) {
-	const answer = "$10\r\n0123456789\r\n"
-	node := startSlowNode(t, answer, 40*time.Millisecond) // 680 ms each
-	p := startProxy(t, proxyOptions{requestTimeout: 400 * time.Millisecond}, node.addr()).ready(t)
-	assert.Equal(t, outcome{answer + answer, true}, converse(t, p.Addr, commands("GET a", "GET b")))
-	assert.Zero(t, p.counter("upstream.rq_timeout"))
-}
-
 // TestNodeThatStopsInTheMiddleIsHung: the timeout ends a reply that does not go on.
 func TestNodeThatStopsInTheMiddleIsHung(t *testing.T) {
 	node := startFakeNode(t, "$10\r\n01234")

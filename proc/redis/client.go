@@ -137,7 +137,9 @@ func (c *client) dialled(fd int, err error) {
 	c.w.stats.upstream.opened++
 	c.opened = c.w.loop.Now()
 	c.answered = probe
-	c.recovered()
+	if c.resting() {
+		c.recovered()
+	}
 	c.scan.Reset()
 	for i := range c.fifo.len() {
 		c.conn.AppendRef(c.fifo.at(i).frame)
@@ -147,6 +149,9 @@ func (c *client) dialled(fd int, err error) {
 // Data matches replies to requests, in order.
 func (c *client) Data(b []byte) int {
 	c.answered = true
+	if c.health.mute > 0 || c.resting() {
+		c.recovered()
+	}
 	used := 0
 	for used < len(b) {
 		n, err := c.scan.Scan(b[used:])
@@ -213,7 +218,12 @@ func (c *client) release() {
 	}
 }
 
+// close ends the client for good.
 func (c *client) close(err error) {
+	if c.window != nil {
+		c.window.Release()
+		c.window = nil
+	}
 	if c.conn != nil {
 		c.conn.Close(err)
 		return

@@ -15,10 +15,14 @@ const (
 )
 
 // health is what a client knows of the state of its node. A node that cannot be
-// connected to, or has fallen silent, rests: its requests fail at once, and it is
-// probed apart from them until it answers.
+// connected to, has fallen silent, or closes connections without a word rests: its
+// requests fail at once, and it is probed apart from them until it answers. The
+// clients of a node, one for each protocol version, rest together, unless the node
+// just does not want to speak one of the versions.
 type health struct {
-	failures  int   // in a row
+	mute      int   // connections in a row that ended without a word
+	failures  int   // probes in a row
+	alone     bool  // the other client of the node may go on
 	retryAt   int64 // loop time of the next probe
 	refusal   string // the error reply while it rests, "" when it does not
 	passUntil int64 // loop time until which reads pass over it, see passOver
@@ -39,12 +43,20 @@ func (c *client) passOver() {
 // rest begins or lengthens the time in which the node gets no requests.
 func (c *client) rest(err error) {
 	h := &c.health
+	h.alone = isErrorReply(err)
 	h.refusal = fmt.Sprintf("ERR samaritan: node %s is not reachable: %v", c.node.addr, err)
 	pause := min(restMin<<min(h.failures, 8), restMax)
 	h.failures++
 	h.retryAt = c.w.loop.Now() + int64(pause/2+rand.N(pause))
+	if other := c.other(); other != nil && !h.alone && !other.resting() {
+		other.health = c.health
+	}
 	c.w.hurry()
 }
+
+// other is the client of the same node for the other protocol version, nil when there
+// is none.
+func (c *client) other() *client { return c.node.clients[3-c.proto] }
 
 // recovered ends the rest.
 func (c *client) recovered() {
@@ -53,6 +65,9 @@ func (c *client) recovered() {
 		c.w.proc.topology.trigger(causeConnection, "")
 	}
 	c.health = health{passUntil: c.health.passUntil}
+	if other := c.other(); other != nil && other.resting() && !other.health.alone {
+		other.health = health{passUntil: other.health.passUntil}
+	}
 }
 
 // refuse is the error reply for a request to a node that rests.
@@ -83,7 +98,7 @@ func (c *client) dialFailed(err error, probe bool) {
 	lost := c.fifo.take()
 	c.bytes = 0
 	for _, r := range lost {
-		if !r.has(reqReplica) || !c.w.askAnother(r, c.proto) {
+		if !r.has(reqReplica) || !c.w.askAnother(r, c) {
 			c.w.fail(r, c.refuse())
 		}
 	}
@@ -96,7 +111,7 @@ func (c *client) tend(now int64) {
 	if limit := int64(c.w.settings.requestTimeout); limit > 0 && c.fifo.len() > 0 {
 		c.expire(now, limit)
 	}
-	if c.resting() && !c.probing && !c.dialling && now >= c.health.retryAt && !c.node.retired && !c.w.ended {
+	if c.resting() && c.conn == nil && !c.probing && !c.dialling && now >= c.health.retryAt && !c.node.retired && !c.w.ended {
 		c.probe()
 	}
 }

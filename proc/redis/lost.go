@@ -24,15 +24,17 @@ func (c *client) Closed(err error) {
 		return // silent has done the rest
 	}
 	u.lost++
-	if n := c.fifo.len(); n > 0 {
+	if n := c.fifo.len(); n > 0 || !errors.Is(err, errEOF) {
 		c.w.proc.warn.Warn("connection to node lost", "node", c.node.addr, "requests", n, "error", err)
 	}
 	text := fmt.Sprintf("ERR samaritan: connection to node %s lost before the reply: %v", c.node.addr, err)
 	if !c.answered {
-		// It accepts connections and does not serve them: no reason to try at once.
-		c.rest(err)
-		c.failAll(text)
-		return
+		if c.health.mute++; c.health.mute > 1 {
+			// It accepts connections and does not serve them: no reason to try again at once.
+			c.rest(err)
+			c.failAll(text)
+			return
+		}
 	}
 	c.salvage(text)
 }

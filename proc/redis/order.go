@@ -25,7 +25,6 @@ type away struct {
 	r      *request
 	parked bool    // behind an earlier one of the same slot
 	to     *client // where it goes, when parked; nil: to whoever owns its slot then
-	asking bool
 }
 
 // leave enters a request among those that are away and stops the session from sending
@@ -63,9 +62,10 @@ func (s *session) back(r *request) (next away) {
 	return next
 }
 
-// forward sends a request on to another node, as soon as those of its session and slot
-// that were sent before it are answered. asking puts ASKING in front of it.
-func (w *worker) forward(r *request, to *client, asking bool) {
+// forward sends a request that came back from one node on to another, as soon as those
+// of its session and slot that were sent before it are answered. asking puts ASKING in
+// front of it.
+func (w *worker) forward(r *request, from, to *client, asking bool) {
 	s := r.owner()
 	switch {
 	case s == nil:
@@ -77,7 +77,13 @@ func (w *worker) forward(r *request, to *client, asking bool) {
 	}
 	i, wait := s.leave(r)
 	if wait {
-		s.away[i].parked, s.away[i].to, s.away[i].asking = true, to, asking
+		if asking {
+			// An ASK is good for the moment only: later the other node could take the
+			// command although the key is, again, where it came from.
+			to = from
+		}
+		r.hops--
+		s.away[i].parked, s.away[i].to = true, to
 		return
 	}
 	w.resend(r, to, asking)
@@ -89,7 +95,7 @@ func (w *worker) resume(a away) {
 		w.askOwner(a.r)
 		return
 	}
-	w.resend(a.r, a.to, a.asking)
+	w.resend(a.r, a.to, false)
 }
 
 // whole is a command of a session in flight that has several keys in one slot.

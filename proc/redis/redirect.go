@@ -47,7 +47,7 @@ func (w *worker) sendOn(c *client, r *request, reply []byte) bool {
 		return false
 	}
 	c.passOver()
-	return w.askAnother(r, c.proto)
+	return w.askAnother(r, c)
 }
 
 // redirect sends a request to the node that a MOVED or ASK names.
@@ -73,7 +73,7 @@ func (w *worker) redirect(from *client, r *request, reply []byte) bool {
 	}
 	r.hops++
 	r.flags &^= reqReplica
-	w.forward(r, w.client(n, from.proto), to.Kind == cluster.KindAsk)
+	w.forward(r, from, w.client(n, from.proto), to.Kind == cluster.KindAsk)
 	return true
 }
 
@@ -159,18 +159,18 @@ func (w *worker) askOwner(r *request) {
 
 // askAnother sends a read on from a replica that cannot answer it: to another replica,
 // else to the master.
-func (w *worker) askAnother(r *request, proto int) bool {
+func (w *worker) askAnother(r *request, from *client) bool {
 	master := w.view.slots.Master(r.slot)
 	if master < 0 || r.hops >= maxHops {
 		return false
 	}
 	r.hops++
-	c := w.replica(master, proto)
+	c := w.replica(master, from.proto)
 	if c == nil {
 		r.flags &^= reqReplica
-		c = w.client(w.view.nodes[master], proto)
+		c = w.client(w.view.nodes[master], from.proto)
 	}
-	w.forward(r, c, false)
+	w.forward(r, from, c, false)
 	return true
 }
 

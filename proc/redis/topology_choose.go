@@ -175,8 +175,9 @@ func (t *topology) adopt(best opinion, why wish) {
 	if known {
 		return
 	}
-	t.unrestAt = time.Now()
-	t.current.Store(best.slots)
+	if t.current.Swap(best.slots) != nil { // a start is no unrest
+		t.unrestAt = time.Now()
+	}
 	t.log.Info("slot map changed", "reason", string(why.cause), "from", best.from, "nodes", len(best.slots.Nodes()),
 		"slots", best.slots.Covered(), "epoch", best.epoch)
 	t.publish(best.slots)

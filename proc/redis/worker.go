@@ -140,6 +140,9 @@ func (w *worker) client(n *node, proto int) *client {
 	c := n.clients[proto-2]
 	if c == nil {
 		c = &client{w: w, node: n, proto: proto}
+		if other := c.other(); other != nil && other.resting() && !other.health.alone {
+			c.health = other.health
+		}
 		n.clients[proto-2] = c
 	}
 	return c
@@ -172,6 +175,7 @@ func (w *worker) pick(info *command.Info, slot uint16, proto int) (c *client, re
 	i := v.slots.Master(slot)
 	if i < 0 {
 		w.stats.upstream.uncovered++
+		w.proc.warn.Warn("a slot has no owner, its requests are refused", "slot", slot)
 		w.proc.topology.trigger(causeUncovered, "")
 		return nil, false, "CLUSTERDOWN Hash slot not served"
 	}
@@ -338,6 +342,10 @@ func (w *worker) stop() {
 		}
 	}
 	w.sweeper.Stop()
+	if w.hold != nil {
+		w.hold.Release()
+		w.hold = nil
+	}
 	w.checkDrained()
 }
 
