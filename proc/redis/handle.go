@@ -121,11 +121,14 @@ func (s *session) route(info *command.Info, frame []byte, args []resp.Arg) bool 
 		}
 		return s.sendSplit(info, frame, args, keys)
 	}
-	set := keySetOf(info, frame, args, keys)
-	if len(s.wholes) > 0 && s.mustWait(slot, &set) {
+	if len(keys) == 1 && len(s.wholes) == 0 {
+		return s.sendSlot(info, slot, frame, nil)
+	}
+	set := w.keySetOf(info, frame, args, keys)
+	if len(s.wholes) > 0 && s.mustWait(slot, set) {
 		return false
 	}
-	return s.sendSlot(info, slot, frame, &set)
+	return s.sendSlot(info, slot, frame, set)
 }
 
 // sendSlot sends the whole request to the owner of a slot. keys is nil when there is
@@ -146,7 +149,7 @@ func (s *session) sendSlot(info *command.Info, slot uint16, frame []byte, keys *
 		r.flags |= reqReplica
 	}
 	s.push(r)
-	if keys != nil && keys.count > 1 {
+	if keys != nil && len(keys.hashes) > 1 {
 		s.hold(r, keys)
 	}
 	c.send(r, s.frameFor(c, frame))

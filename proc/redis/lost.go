@@ -54,7 +54,10 @@ func (c *client) salvage(text string) {
 		c.w.stats.upstream.retried++
 		r.flags |= reqRetried
 		if !r.isStep() {
-			s.leave(r)
+			if i, wait := s.leave(r); wait {
+				s.away[i].parked = true
+				continue
+			}
 		}
 		frame := r.frame
 		r.frame.Buf = nil

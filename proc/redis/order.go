@@ -2,6 +2,7 @@ package redis
 
 import (
 	"hash/maphash"
+	"slices"
 
 	"samaritan/proc/redis/command"
 	"samaritan/proc/redis/resp"
@@ -109,31 +110,37 @@ const maxWholes = 128
 
 // keySet stands for the keys of a command in one slot.
 type keySet struct {
-	bloom uint64 // one bit for each key
-	id    uint64 // hash of the keys in their order
-	count int32
-	write bool
+	hashes []uint32 // of the keys, in their order
+	bloom  uint64   // one bit for each, to see quickly that two sets have none in common
+	write  bool
 }
 
 var keySeed = maphash.MakeSeed()
 
+// reset empties the set for the keys of another command.
+func (k *keySet) reset(info *command.Info) {
+	*k = keySet{hashes: k.hashes[:0], write: !info.Flags.Has(command.ReadOnly)}
+}
+
 func (k *keySet) add(key []byte) {
 	h := maphash.Bytes(keySeed, key)
-	k.bloom |= 1 << (h & 63)
-	k.id = k.id*0x9e3779b97f4a7c15 + h
-	k.count++
+	k.hashes = append(k.hashes, uint32(h))
+	k.bloom |= 1 << (h >> 58)
 }
 
 // conflicts tells whether the order of two commands matters and may be lost. With the
 // same keys it is not: as long as one of them is away, neither command is executed.
 func (k *keySet) conflicts(o *keySet) bool {
-	return k.bloom&o.bloom != 0 && (k.write || o.write) && (k.id != o.id || k.count != o.count)
+	if k.bloom&o.bloom == 0 || !(k.write || o.write) || slices.Equal(k.hashes, o.hashes) {
+		return false
+	}
+	return slices.ContainsFunc(k.hashes, func(h uint32) bool { return slices.Contains(o.hashes, h) })
 }
 
 // mustWait tells whether a command has to wait for an earlier one. If so, it comes
 // again.
 func (s *session) mustWait(slot uint16, keys *keySet) bool {
-	wait := len(s.wholes) >= maxWholes && keys.count > 1
+	wait := len(s.wholes) >= maxWholes && len(keys.hashes) > 1
 	for i := range s.wholes {
 		h := &s.wholes[i]
 		wait = wait || (h.r.slot == slot && h.keys.conflicts(keys))
@@ -147,18 +154,21 @@ func (s *session) mustWait(slot uint16, keys *keySet) bool {
 
 // mustWaitKey is mustWait for a command with one key.
 func (s *session) mustWaitKey(info *command.Info, slot uint16, key []byte) bool {
-	k := keySet{write: !info.Flags.Has(command.ReadOnly)}
-	k.add(key)
-	return s.mustWait(slot, &k)
+	set := &s.w.set
+	set.reset(info)
+	set.add(key)
+	return s.mustWait(slot, set)
 }
 
-// keySetOf makes the set of all keys of a command.
-func keySetOf(info *command.Info, frame []byte, args []resp.Arg, keys []int) keySet {
-	k := keySet{write: !info.Flags.Has(command.ReadOnly)}
+// keySetOf makes the set of all keys of a command. It is good until the next one is
+// made.
+func (w *worker) keySetOf(info *command.Info, frame []byte, args []resp.Arg, keys []int) *keySet {
+	set := &w.set
+	set.reset(info)
 	for _, i := range keys {
-		k.add(argument(frame, args, i))
+		set.add(argument(frame, args, i))
 	}
-	return k
+	return set
 }
 
 // hold enters a command that is being sent.
@@ -171,7 +181,15 @@ func (s *session) hold(r *request, keys *keySet) {
 		}
 	}
 	r.flags |= reqWhole
-	s.wholes = append(s.wholes, whole{r: r, keys: *keys})
+	n := len(s.wholes)
+	if n < cap(s.wholes) {
+		s.wholes = s.wholes[:n+1] // the element has a list of hashes from before
+	} else {
+		s.wholes = append(s.wholes, whole{})
+	}
+	h := &s.wholes[n]
+	h.r = r
+	h.keys = keySet{hashes: append(h.keys.hashes[:0], keys.hashes...), bloom: keys.bloom, write: keys.write}
 }
 
 // unhold takes an answered command off.
@@ -180,8 +198,13 @@ func (s *session) unhold(r *request) {
 	for s.wholes[i].r != r {
 		i++
 	}
-	s.wholes = append(s.wholes[:i], s.wholes[i+1:]...)
-	if len(s.wholes) == 0 {
+	last := len(s.wholes) - 1
+	answered := s.wholes[i]
+	copy(s.wholes[i:], s.wholes[i+1:])
+	answered.r = nil
+	s.wholes[last] = answered
+	s.wholes = s.wholes[:last]
+	if last == 0 {
 		s.w.wholes = append(s.w.wholes, s.wholes)
 		s.wholes = nil
 	}

@@ -138,6 +138,7 @@ func (w *worker) tryAgain(c *client, r *request) bool {
 	}
 	pause := tryAgainFirst << r.waits
 	r.waits++
+	r.hops = 0 // every attempt goes by way of the owner, and may need an ASK
 	w.loop.After(pause, func() { w.askOwner(r) })
 	return true
 }

@@ -32,18 +32,18 @@ func (w *scanWalk) page(t *testing.T, options ...any) bool {
 	t.Helper()
 	args := append([]any{"SCAN", strconv.FormatUint(w.cursor, 10)}, options...)
 	var reply []any
-	eventually(t, func() bool {
+	for began := time.Now(); reply == nil; {
 		conn := w.conns[w.turn%len(w.conns)]
 		w.turn++
 		v, err := conn.Do(args...)
 		if e := testredis.Error(""); errors.As(err, &e) {
 			w.errors++
-			return false
+			require.Less(t, time.Since(began), patience, "the walk does not go on: %v", err)
+			continue
 		}
 		require.NoError(t, err)
 		reply = v.([]any)
-		return true
-	}, "the walk goes on")
+	}
 	for _, k := range reply[1].([]any) {
 		w.seen[k.(string)] = true
 	}

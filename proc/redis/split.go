@@ -171,8 +171,7 @@ func (sp *split) sendPart(i int32, info *command.Info, frame []byte, args []resp
 	}
 	b.Retain()
 	if p.keys > 1 {
-		set := sp.keySet(p, info, frame, args, keys)
-		sp.parent.sess.hold(r, &set)
+		sp.parent.sess.hold(r, sp.keySet(p, info, frame, args, keys))
 	}
 	c.send(r, eventloop.Ref{Buf: b, Off: off, Len: len(b.B) - off})
 }
@@ -180,17 +179,17 @@ func (sp *split) sendPart(i int32, info *command.Info, frame []byte, args []resp
 // mustWait tells whether a part has to wait for an earlier command.
 func (sp *split) mustWait(s *session, info *command.Info, frame []byte, args []resp.Arg, keys []int) bool {
 	for i := range sp.parts {
-		set := sp.keySet(&sp.parts[i], info, frame, args, keys)
-		if s.mustWait(sp.parts[i].slot, &set) {
+		if s.mustWait(sp.parts[i].slot, sp.keySet(&sp.parts[i], info, frame, args, keys)) {
 			return true
 		}
 	}
 	return false
 }
 
-// keySet is the keys of one part.
-func (sp *split) keySet(p *part, info *command.Info, frame []byte, args []resp.Arg, keys []int) keySet {
-	set := keySet{write: !info.Flags.Has(command.ReadOnly)}
+// keySet is the keys of one part, good until the next set is made.
+func (sp *split) keySet(p *part, info *command.Info, frame []byte, args []resp.Arg, keys []int) *keySet {
+	set := &sp.w.set
+	set.reset(info)
 	for j := p.first; j >= 0; j = sp.next[j] {
 		set.add(argument(frame, args, keys[j]))
 	}

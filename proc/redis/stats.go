@@ -156,6 +156,7 @@ func (p *Proc) emitShared(e emitter) {
 	e.counter("upstream.slots_refresh.total", t.total.Load())
 	e.counter("upstream.slots_refresh.success_total", t.success.Load())
 	e.counter("upstream.slots_refresh.failure_total", t.failure.Load())
+	e.counter("upstream.slots_refresh.disagreed_total", t.disagreed.Load())
 	if p.bound.Load() {
 		e.counter("downstream.cx_restricted", p.listener.Restricted())
 	} else {

@@ -27,6 +27,7 @@ type worker struct {
 	unhurried bool // the next sweep is not soon
 	cursor    int  // next session to be swept
 
+	set     keySet    // scratch of the keys of a command
 	wholes  [][]whole      // lists handed back
 	parser  *resp.Parser   // for sessions that have no half-parsed frame
 	spare   []*resp.Parser // parsers handed back
