@@ -29,6 +29,7 @@ var notLinked = []string{
 	"go.uber.org/goleak",
 	"samaritan/bench",
 	"samaritan/examples",
+	"samaritan/internal/chaos",
 	"samaritan/internal/testredis",
 	"testing",
 }

@@ -53,8 +53,8 @@ var layers = []layer{
 // forTests are the packages that only tests and the programs around the daemon
 // may import.
 var (
-	forTests = []string{"internal/testredis/...", "internal/archtest"}
-	around   = []string{"internal/testredis/...", "bench/...", "examples/..."}
+	forTests = []string{"internal/testredis/...", "internal/chaos/...", "internal/archtest"}
+	around   = []string{"internal/testredis/...", "internal/chaos/...", "bench/...", "examples/..."}
 	programs = []string{"cmd/...", "bench/...", "examples/..."}
 )
 

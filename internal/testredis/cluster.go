@@ -31,6 +31,14 @@ type Options struct {
 	// "--maxmemory", "10mb". They win over ours. With --requirepass the nodes
 	// authenticate to each other, and so does Do.
 	Args []string
+
+	// Announce, when not nil, returns the port on 127.0.0.1 that a node tells
+	// clients and other nodes instead of its own, such as that of a relay. It is
+	// called with the node's id and address before the node starts for the first
+	// time, and with its new address in Move. What it calls must not use the node.
+	// MIGRATE and the commands of this package go to the node's own port,
+	// replicas follow their master at the announced one.
+	Announce func(id, addr string) (port int, err error)
 }
 
 // withDefaults returns o with its defaults filled in.
@@ -218,12 +226,13 @@ func agreed(reports []*report, live []string) error {
 }
 
 // strangers returns an error when somebody knows a node that is not ours (one
-// in the middle of a handshake has a random name) or one that is away and has
-// slots.
+// in the middle of a handshake has a random name), one that is away and has
+// slots, or one at an address that it no longer has.
 func (c *Cluster) strangers(reports []*report) error {
 	running := map[string]bool{}
+	addrs := map[string]string{}
 	for _, n := range c.Nodes() {
-		running[n.id] = n.Running()
+		running[n.id], addrs[n.id] = n.Running(), n.Announced()
 	}
 	for _, r := range reports {
 		for id, m := range r.view {
@@ -233,6 +242,8 @@ func (c *Cluster) strangers(reports []*report) error {
 				return fmt.Errorf("%s knows the stranger %s, %v", r.node.Addr(), id, m.flags)
 			case !up && len(m.slots) > 0:
 				return fmt.Errorf("%s: the slots of node %s are not taken over", r.node.Addr(), id)
+			case up && m.addr != addrs[id]:
+				return fmt.Errorf("%s knows node %s at %s, not at %s", r.node.Addr(), id, m.addr, addrs[id])
 			}
 		}
 	}

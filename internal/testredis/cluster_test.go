@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strconv"
 	"sync"
 	"testing"
@@ -283,6 +285,90 @@ func TestNodeMovesToAnotherAddress(t *testing.T) {
 	require.Equal(t, n, c.Master(0))
 	_, err := c.Master(16383).Do("GET", "{06S}") // slot 0
 	require.EqualError(t, err, "MOVED 0 "+n.Addr())
+}
+
+// relays gives each node one relay to announce, by the node's id.
+type relays struct {
+	t  *testing.T
+	mu sync.Mutex
+	by map[string]net.Listener // guarded by mu
+	to sync.Map                // id: address of the node
+}
+
+// announce is an Options.Announce.
+func (r *relays) announce(id, addr string) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.to.Store(id, addr)
+	l := r.by[id]
+	if l == nil {
+		var err error
+		if l, err = net.Listen("tcp4", "127.0.0.1:0"); err != nil {
+			return 0, err
+		}
+		r.by[id] = l
+		r.t.Cleanup(func() { l.Close() })
+		go r.serve(id, l)
+	}
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// serve forwards the connections of one listener until that is closed.
+func (r *relays) serve(id string, l net.Listener) {
+	for {
+		in, err := l.Accept()
+		if err != nil {
+			return
+		}
+		to, _ := r.to.Load(id)
+		out, err := net.Dial("tcp4", to.(string))
+		if err != nil {
+			in.Close()
+			continue
+		}
+		for _, pair := range [][2]net.Conn{{in, out}, {out, in}} {
+			go func() { _, _ = io.Copy(pair[0], pair[1]); pair[0].Close(); pair[1].Close() }()
+		}
+	}
+}
+
+func TestNodesAnnounceAnotherPort(t *testing.T) {
+	r := &relays{t: t, by: map[string]net.Listener{}}
+	c := testredis.StartCluster(t, testredis.Options{Replicas: 1, NodeTimeout: time.Second, Announce: r.announce})
+	n := c.Master(0)
+	told := n.Announced()
+	require.NotEqual(t, n.Addr(), told)
+	_, err := c.Master(16383).Do("GET", "{06S}") // slot 0
+	require.EqualError(t, err, "MOVED 0 "+told)
+	writeBySlot(t, c)
+	require.NoError(t, c.MigrateSlot(0, c.Master(16383)))
+	require.NoError(t, c.MigrateSlot(0, n))
+
+	added, err := c.AddNode()
+	require.NoError(t, err)
+	require.NotEqual(t, added.Addr(), added.Announced())
+	replica, err := c.AddReplica(n)
+	require.NoError(t, err)
+	require.NoError(t, c.RemoveNode(replica))
+	require.NoError(t, c.RemoveNode(added))
+
+	// The own port may change behind the announced one, and the other way round.
+	require.NoError(t, n.Move())
+	require.Equal(t, told, n.Announced())
+	require.NoError(t, c.WaitStable(settle))
+	port, err := r.announce("another", n.Addr())
+	require.NoError(t, err)
+	require.NoError(t, n.Announce(port))
+	require.NotEqual(t, told, n.Announced())
+	require.NoError(t, c.WaitStable(settle))
+	_, err = c.Master(16383).Do("GET", "{06S}")
+	if c.Master(0) == n { // It may have been failed over while it moved.
+		require.EqualError(t, err, "MOVED 0 "+n.Announced())
+	}
+
+	lone := testredis.StartServer(t)
+	require.Equal(t, lone.Addr(), lone.Announced())
+	require.Error(t, c.Nodes()[0].Announce(-1))
 }
 
 func TestSharedClusterIsEmptyAndWhole(t *testing.T) {

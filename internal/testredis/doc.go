@@ -41,6 +41,12 @@
 // master without an address, which owns the slots. It is ok at once, takes the
 // slots over with CLUSTER FAILOVER TAKEOVER, and then the nodes meet as usual.
 //
+// # Nodes behind relays
+//
+// With [Options.Announce] each node tells the world another port than its own,
+// so that all traffic that follows the slot map, and that of replicas to their
+// masters, goes through whatever listens there.
+//
 // # What it does not do
 //
 // No TLS, no persistence (a master that is killed and restarted comes back

@@ -57,6 +57,7 @@ func (c *Cluster) newMember() (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.announce = c.options.Announce
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.nodes = append(c.nodes, n)
@@ -148,7 +149,7 @@ func (c *Cluster) announce() {
 func meet(n *Node) []any {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return []any{"CLUSTER", "MEET", "127.0.0.1", n.port.number, n.bus.number}
+	return []any{"CLUSTER", "MEET", "127.0.0.1", n.toldLocked(), n.bus.number}
 }
 
 // acquainted returns nil when every running node knows every node by its name.
@@ -190,7 +191,7 @@ func newID() string {
 // selfLine returns the first line of a node's nodes.conf, for a node that is
 // about to start.
 func selfLine(n *Node, role string) string {
-	return fmt.Sprintf("%s 127.0.0.1:%d@%d myself,%s 0 0 0 connected\n", n.id, n.port.number, n.bus.number, role)
+	return fmt.Sprintf("%s 127.0.0.1:%d@%d myself,%s 0 0 0 connected\n", n.id, n.toldLocked(), n.bus.number, role)
 }
 
 // varsLine returns the last line of a nodes.conf.

@@ -55,7 +55,10 @@ func (n *Node) reserveLocked() (err error) {
 	if n.port, err = reservePort(); err != nil || n.id == "" {
 		return err
 	}
-	n.bus, err = reservePort()
+	if n.bus, err = reservePort(); err != nil || n.announce == nil {
+		return err
+	}
+	n.told, err = n.announce(n.id, n.port.addr())
 	return err
 }
 
@@ -110,6 +113,10 @@ func (n *Node) argsLocked() []string {
 	if n.id != "" {
 		args = append(args, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf",
 			"--cluster-port", strconv.Itoa(n.bus.number))
+	}
+	if n.told != 0 {
+		args = append(args, "--cluster-announce-ip", "127.0.0.1", "--cluster-announce-port", strconv.Itoa(n.told),
+			"--cluster-announce-bus-port", strconv.Itoa(n.bus.number))
 	}
 	if n.password != "" {
 		args = append(args, "--masterauth", n.password)

@@ -2,6 +2,7 @@ package testredis
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,12 +26,14 @@ type Node struct {
 	id        string // cluster node id, "" for a plain server
 	dir       string
 	extraArgs []string
-	password  string // from --requirepass
+	password  string                             // from --requirepass
+	announce  func(id, addr string) (int, error) // may be nil
 
 	mu sync.Mutex
 	// Guarded by mu.
 	port    port
 	bus     port // zero for a plain server
+	told    int  // port that is announced instead of port, 0 when none is
 	proc    *process
 	stopped bool
 	closed  bool
@@ -85,6 +88,29 @@ func (n *Node) Port() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.port.number
+}
+
+// Announced returns the address that the node tells clients and other nodes:
+// Addr, unless [Options.Announce] or Announce gave it another port.
+func (n *Node) Announced() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return port{number: n.toldLocked()}.addr()
+}
+
+// toldLocked returns the port of Announced.
+func (n *Node) toldLocked() int { return cmp.Or(n.told, n.port.number) }
+
+// Announce makes a running node tell another port on 127.0.0.1 than before. The
+// others learn it with the node's next packet; see [Cluster.WaitStable].
+func (n *Node) Announce(port int) error {
+	if _, err := n.Do("CONFIG", "SET", "cluster-announce-port", port); err != nil {
+		return fmt.Errorf("testredis: announce port %d: %w", port, err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.told = port
+	return nil
 }
 
 // Pid returns the process id, 0 while the node is down.
@@ -212,7 +238,7 @@ func (n *Node) Restart() error {
 }
 
 // Move is Restart at another address: both ports are new, the cluster id stays.
-// The old ports are given back.
+// The old ports are given back. What it announces is for [Options.Announce].
 func (n *Node) Move() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -39,6 +39,7 @@ func Slot(key string) uint16 {
 //	id ip:port@cport[,hostname] flags master ping pong epoch link slot...
 type member struct {
 	id     string
+	addr   string // "ip:port"; the ip may be missing when it is the node's own
 	flags  []string
 	master string // id of the master of a replica, else "-"
 	epoch  uint64
@@ -89,7 +90,8 @@ func parseMember(words []string) (*member, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &member{id: words[0], flags: strings.Split(words[2], ","), master: words[3], epoch: epoch}
+	addr, _, _ := strings.Cut(words[1], "@")
+	m := &member{id: words[0], addr: addr, flags: strings.Split(words[2], ","), master: words[3], epoch: epoch}
 	// Slots that are just migrating, such as [93-<-id], are another matter.
 	slots := slices.DeleteFunc(words[8:], func(w string) bool { return strings.HasPrefix(w, "[") })
 	for _, word := range slots {

@@ -25,7 +25,7 @@ func (w *worker) keyByKey(r *request) bool {
 	}
 	w.stats.upstream.keyByKey++
 	sp := w.newSplit(r, splitMerge[r.info.Split])
-	sp.steps = &steps{args: p.Args, keys: keys, proto: s.state.Proto}
+	sp.steps = &steps{args: p.Args, keys: keys, lane: s.lane()}
 	for i := range keys {
 		sp.parts = append(sp.parts, part{slot: r.slot, keys: 1})
 		sp.order = append(sp.order, int32(i))
@@ -37,11 +37,11 @@ func (w *worker) keyByKey(r *request) bool {
 
 // steps is what a split that goes key by key knows about the command.
 type steps struct {
-	args  []resp.Arg // of the whole command, whose bytes its request has kept
-	keys  []int      // indexes into args
-	proto int
-	next  int  // index of the first key that has not been sent
-	busy  bool // nextStep is at work: it sees by itself that a step has failed at once
+	args []resp.Arg // of the whole command, whose bytes its request has kept
+	keys []int      // indexes into args
+	lane lane
+	next int  // index of the first key that has not been sent
+	busy bool // nextStep is at work: it sees by itself that a step has failed at once
 }
 
 // isStep tells whether the request is for one key of a command that goes key by key.
@@ -75,7 +75,7 @@ func (w *worker) sendStep(sp *split, i int) {
 		w.fail(r, "ERR samaritan: the client is gone")
 		return
 	}
-	c, replica, problem := w.pick(r.info, r.slot, st.proto)
+	c, replica, problem := w.pick(r.info, r.slot, st.lane)
 	if problem != "" {
 		w.fail(r, problem)
 		return

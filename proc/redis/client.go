@@ -29,9 +29,9 @@ var (
 // silent, it rests (health.go): requests fail at once until a probe has succeeded.
 type client struct {
 	// immutable
-	w     *worker
-	node  *node
-	proto int // 2 or 3
+	w    *worker
+	node *node
+	lane lane
 
 	conn     *eventloop.Conn // nil while not connected
 	dialling bool            // requests wait for a connection
@@ -99,8 +99,11 @@ func (c *client) dial() {
 		return
 	}
 	c.dialling = true
+	if c.probing {
+		return // a connection is on its way
+	}
 	set := c.w.settings
-	c.connect(dialTarget{addr: c.node.addr, proto: c.proto, readOnly: set.read != 0, timeout: set.connectTimeout})
+	c.connect(dialTarget{addr: c.node.addr, proto: c.lane.proto(), readOnly: set.read != 0, timeout: set.connectTimeout})
 }
 
 // connect tries to make a connection, on a goroutine.

@@ -24,7 +24,7 @@ func (s *session) sendAll(info *command.Info, frame []byte) bool {
 		if nodes[i].Replica && (info.Handling == command.AllMasters || !nodes[i].Healthy) {
 			continue
 		}
-		c := w.client(w.view.nodes[i], s.state.Proto)
+		c := w.client(w.view.nodes[i], s.lane())
 		if c.resting() || c.full() {
 			w.drop(r)
 			if c.full() {

@@ -49,6 +49,9 @@ func (s *session) take(frame []byte, args []resp.Arg) bool {
 	if s.view != w.view && !s.follow() {
 		return false
 	}
+	if (s.heavy || s.replySize >= heavyReply || len(frame) >= heavyFrame) && !s.changeLane(len(frame)) {
+		return false
+	}
 	switch info.Handling {
 	case command.Route:
 		return s.route(info, frame, args)
@@ -134,7 +137,7 @@ func (s *session) route(info *command.Info, frame []byte, args []resp.Arg) bool 
 // sendSlot sends the whole request to the owner of a slot. keys is nil when there is
 // one key only.
 func (s *session) sendSlot(info *command.Info, slot uint16, frame []byte, keys *keySet) bool {
-	c, replica, problem := s.w.pick(info, slot, s.state.Proto)
+	c, replica, problem := s.w.pick(info, slot, s.lane())
 	if problem != "" {
 		s.refuse(info, problem)
 		return true
@@ -158,7 +161,7 @@ func (s *session) sendSlot(info *command.Info, slot uint16, frame []byte, keys *
 
 // sendAny sends a request that has no keys to some node.
 func (s *session) sendAny(info *command.Info, frame []byte) bool {
-	c, problem := s.w.anyClient(s.state.Proto)
+	c, problem := s.w.anyClient(s.lane())
 	if problem != "" {
 		s.refuse(info, problem)
 		return true

@@ -17,15 +17,15 @@ const (
 // health is what a client knows of the state of its node. A node that cannot be
 // connected to, has fallen silent, or closes connections without a word rests: its
 // requests fail at once, and it is probed apart from them until it answers. The
-// clients of a node, one for each protocol version, rest together, unless the node
-// just does not want to speak one of the versions.
+// clients of a node rest together, unless the node just does not want to speak one of
+// the protocol versions.
 type health struct {
-	mute      int   // connections in a row that ended without a word
-	failures  int   // probes in a row
-	alone     bool  // the other client of the node may go on
-	retryAt   int64 // loop time of the next probe
+	mute      int    // connections in a row that ended without a word
+	failures  int    // probes in a row
+	alone     bool   // the other clients of the node may go on
+	retryAt   int64  // loop time of the next probe
 	refusal   string // the error reply while it rests, "" when it does not
-	passUntil int64 // loop time until which reads pass over it, see passOver
+	passUntil int64  // loop time until which reads pass over it, see passOver
 }
 
 // resting tells whether the node is known to be away: its requests fail at once.
@@ -48,15 +48,22 @@ func (c *client) rest(err error) {
 	pause := min(restMin<<min(h.failures, 8), restMax)
 	h.failures++
 	h.retryAt = c.w.loop.Now() + int64(pause/2+rand.N(pause))
-	if other := c.other(); other != nil && !h.alone && !other.resting() {
-		other.health = c.health
+	for _, other := range c.node.clients {
+		if other != nil && !h.alone && !other.resting() {
+			other.health = c.health
+		}
 	}
 	c.w.hurry()
 }
 
-// other is the client of the same node for the other protocol version, nil when there
-// is none.
-func (c *client) other() *client { return c.node.clients[3-c.proto] }
+// inherit lets a new client rest when the others of its node do.
+func (c *client) inherit() {
+	for _, other := range c.node.clients {
+		if other != nil && other.resting() && !other.health.alone {
+			c.health = other.health
+		}
+	}
+}
 
 // recovered ends the rest.
 func (c *client) recovered() {
@@ -65,8 +72,10 @@ func (c *client) recovered() {
 		c.w.proc.topology.trigger(causeConnection, "")
 	}
 	c.health = health{passUntil: c.health.passUntil}
-	if other := c.other(); other != nil && other.resting() && !other.health.alone {
-		other.health = health{passUntil: other.health.passUntil}
+	for _, other := range c.node.clients {
+		if other != nil && other.resting() && !other.health.alone {
+			other.health = health{passUntil: other.health.passUntil}
+		}
 	}
 }
 
@@ -122,7 +131,7 @@ func (c *client) probe() {
 	c.w.stats.upstream.probes++
 	set := c.w.settings
 	c.connect(dialTarget{
-		addr: c.node.addr, proto: c.proto, readOnly: set.read != 0,
+		addr: c.node.addr, proto: c.lane.proto(), readOnly: set.read != 0,
 		timeout: min(set.connectTimeout, probeTimeout), ping: true,
 	})
 }

@@ -55,7 +55,7 @@ func (sp *split) emit(s *session, parent *request) {
 	}
 	before := s.conn.Pending()
 	sp.write(s)
-	s.replySize += (s.conn.Pending() - before - s.replySize) >> 3
+	s.weigh(s.conn.Pending() - before)
 	if s.conn.Pending() > sessionOutput {
 		s.crowded()
 	}

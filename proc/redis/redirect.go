@@ -73,7 +73,7 @@ func (w *worker) redirect(from *client, r *request, reply []byte) bool {
 	}
 	r.hops++
 	r.flags &^= reqReplica
-	w.forward(r, from, w.client(n, from.proto), to.Kind == cluster.KindAsk)
+	w.forward(r, from, w.client(n, from.lane), to.Kind == cluster.KindAsk)
 	return true
 }
 
@@ -150,7 +150,7 @@ func (w *worker) askOwner(r *request) {
 		w.fail(r, "ERR samaritan: the client is gone")
 		return
 	}
-	c, _, problem := w.pick(r.info, r.slot, s.state.Proto)
+	c, _, problem := w.pick(r.info, r.slot, s.lane())
 	if problem != "" {
 		w.fail(r, problem)
 		return
@@ -166,10 +166,10 @@ func (w *worker) askAnother(r *request, from *client) bool {
 		return false
 	}
 	r.hops++
-	c := w.replica(master, from.proto)
+	c := w.replica(master, from.lane)
 	if c == nil {
 		r.flags &^= reqReplica
-		c = w.client(w.view.nodes[master], from.proto)
+		c = w.client(w.view.nodes[master], from.lane)
 	}
 	w.forward(r, from, c, false)
 	return true

@@ -62,12 +62,12 @@ func (s *session) scan(info *command.Info, frame []byte, args []resp.Arg) bool {
 		s.refuse(info, w.noMap())
 		return true
 	}
-	pos, n := w.scanTarget(cursor, s.state.Proto)
+	pos, n := w.scanTarget(cursor, s.lane())
 	if n == nil {
 		s.refuse(info, "CLUSTERDOWN Hash slot not served")
 		return true
 	}
-	c := w.client(n, s.state.Proto)
+	c := w.client(n, s.lane())
 	if c.resting() {
 		s.refuse(info, c.refuse())
 		return true
@@ -95,7 +95,7 @@ func (s *session) scan(info *command.Info, frame []byte, args []resp.Arg) bool {
 // scanTarget finds the range of a cursor and the node to ask, nil when no node owns
 // a slot from there on. The tag is 0 unless it is known to be the cursor's: then the
 // node has to be asked first, and for an importing one its owner.
-func (w *worker) scanTarget(cursor uint64, proto int) (scanPosition, *node) {
+func (w *worker) scanTarget(cursor uint64, l lane) (scanPosition, *node) {
 	slot := uint16(cursor & (cluster.Slots - 1))
 	pos, owner := rangeAt(w.view.slots, slot)
 	if owner < 0 {
@@ -103,14 +103,14 @@ func (w *worker) scanTarget(cursor uint64, proto int) (scanPosition, *node) {
 	}
 	n := w.view.nodes[owner]
 	if cursor&scanImportBit == 0 || pos.first != slot {
-		if p, ok := w.client(n, proto).position(pos.first); ok {
+		if p, ok := w.client(n, l).position(pos.first); ok {
 			pos = p
-			w.client(n, proto).fits(&pos, cursor)
+			w.client(n, l).fits(&pos, cursor)
 		}
 		return pos, n
 	}
 	pos = scanPosition{first: slot, last: slot, filter: true, importing: true}
-	if addr, ok := w.imports[slot]; ok && w.client(w.nodeAt(addr), proto).fits(&pos, cursor) {
+	if addr, ok := w.imports[slot]; ok && w.client(w.nodeAt(addr), l).fits(&pos, cursor) {
 		return pos, w.nodeAt(addr)
 	}
 	return pos, n

@@ -145,12 +145,12 @@ func (w *worker) scanElsewhere(c *client, r *request, nodes scanNodes) {
 		return
 	}
 	r.hops++
-	w.askScanOf(nodes.all.Nodes()[i].Addr, c.proto, r)
+	w.askScanOf(nodes.all.Nodes()[i].Addr, c.lane, r)
 }
 
 // askScanOf sends the question for another node's state.
-func (w *worker) askScanOf(addr string, proto int, r *request) {
-	c := w.client(w.nodeAt(addr), proto)
+func (w *worker) askScanOf(addr string, l lane, r *request) {
+	c := w.client(w.nodeAt(addr), l)
 	if c.resting() {
 		w.fail(r, c.refuse())
 		return
@@ -181,7 +181,7 @@ func (w *worker) scanOwnerTold(c *client, r *request, reply []byte) {
 		return
 	}
 	w.setImport(slot, to)
-	w.askScanOf(to, c.proto, r)
+	w.askScanOf(to, c.lane, r)
 }
 
 var emptyArray = []byte("*0\r\n")

@@ -54,6 +54,7 @@ type session struct {
 	away       []away   // of those, the ones sent back by a node, in the order in which they came back
 	wholes     []whole  // of those, the ones with several keys in one slot
 	replySize  int      // moving average, bytes
+	heavy      bool     // takes the lane of those that move large values
 	stuck      int64    // loop time since which output is known to wait, 0: none waits
 	stop       stopBits
 	overflowed bool   // about to be closed for what it does not take
@@ -243,7 +244,7 @@ func (s *session) emit(r *request, reply []byte, src *eventloop.Conn) {
 	if r.has(reqMuted) || s.overflowed {
 		return
 	}
-	s.replySize += (len(reply) - s.replySize) >> 3
+	s.weigh(len(reply))
 	if src != nil && len(reply) >= shareMin {
 		ref := src.Share(reply)
 		s.conn.AppendRef(ref)
@@ -261,7 +262,7 @@ func (s *session) emitEarly(r *request) {
 	case r.kind == kindSplit:
 		r.split.emit(s, r)
 	case r.reply.Len >= shareMin && !r.has(reqMuted) && !s.overflowed:
-		s.replySize += (r.reply.Len - s.replySize) >> 3
+		s.weigh(r.reply.Len)
 		s.conn.AppendRef(r.reply)
 		if s.conn.Pending() > sessionOutput {
 			s.crowded()

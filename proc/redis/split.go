@@ -99,7 +99,7 @@ func (s *session) sendSplit(info *command.Info, frame []byte, args []resp.Arg, k
 		return false
 	}
 	for i := range sp.parts {
-		c, replica, problem := w.pick(info, sp.parts[i].slot, s.state.Proto)
+		c, replica, problem := w.pick(info, sp.parts[i].slot, s.lane())
 		if problem == "" && !c.full() {
 			sp.parts[i].to, sp.parts[i].replica = c, replica
 			continue

@@ -27,7 +27,7 @@ type worker struct {
 	unhurried bool // the next sweep is not soon
 	cursor    int  // next session to be swept
 
-	set     keySet    // scratch of the keys of a command
+	set     keySet         // scratch of the keys of a command
 	wholes  [][]whole      // lists handed back
 	parser  *resp.Parser   // for sessions that have no half-parsed frame
 	spare   []*resp.Parser // parsers handed back
@@ -51,8 +51,8 @@ type view struct {
 // node is one server of the cluster as this worker knows it.
 type node struct {
 	addr    string
-	clients [2]*client // by protocol version: RESP2, RESP3
-	retired bool       // not in the slot map any more
+	clients [lanes]*client // made on first use
+	retired bool           // not in the slot map any more
 }
 
 func newWorker(p *Proc, l *eventloop.Loop) *worker {
@@ -136,15 +136,13 @@ func (w *worker) nodeAt(addr string) *node {
 	return n
 }
 
-// client returns the node's connection for a protocol version, made on first use.
-func (w *worker) client(n *node, proto int) *client {
-	c := n.clients[proto-2]
+// client returns the node's connection for a lane, made on first use.
+func (w *worker) client(n *node, l lane) *client {
+	c := n.clients[l]
 	if c == nil {
-		c = &client{w: w, node: n, proto: proto}
-		if other := c.other(); other != nil && other.resting() && !other.health.alone {
-			c.health = other.health
-		}
-		n.clients[proto-2] = c
+		c = &client{w: w, node: n, lane: l}
+		c.inherit()
+		n.clients[l] = c
 	}
 	return c
 }
@@ -167,7 +165,7 @@ func (n *node) closeIfIdle(now int64) bool {
 
 // pick chooses the client for a request, or says why there is none (as an error
 // reply without the leading minus).
-func (w *worker) pick(info *command.Info, slot uint16, proto int) (c *client, replica bool, problem string) {
+func (w *worker) pick(info *command.Info, slot uint16, l lane) (c *client, replica bool, problem string) {
 	v := w.view
 	if v == nil {
 		w.stats.upstream.uncovered++
@@ -181,11 +179,11 @@ func (w *worker) pick(info *command.Info, slot uint16, proto int) (c *client, re
 		return nil, false, "CLUSTERDOWN Hash slot not served"
 	}
 	if w.settings.read != redis.ReadStrategy_MASTER && info.Flags.Has(command.ReadOnly) {
-		if c := w.replica(i, proto); c != nil {
+		if c := w.replica(i, l); c != nil {
 			return c, true, ""
 		}
 	}
-	c = w.client(v.nodes[i], proto)
+	c = w.client(v.nodes[i], l)
 	if c.resting() {
 		return nil, false, c.refuse()
 	}
@@ -203,7 +201,7 @@ func (w *worker) noMap() string {
 
 // replica chooses among the replicas of a master (and the master, with BOTH) by
 // turns, passing over those that cannot answer; nil means the master.
-func (w *worker) replica(master, proto int) *client {
+func (w *worker) replica(master int, l lane) *client {
 	replicas := w.view.slots.Replicas(master)
 	n := len(replicas)
 	if w.settings.read == redis.ReadStrategy_BOTH {
@@ -215,7 +213,7 @@ func (w *worker) replica(master, proto int) *client {
 		if i == len(replicas) {
 			return nil
 		}
-		if c := w.client(w.view.nodes[replicas[i]], proto); c.fit() {
+		if c := w.client(w.view.nodes[replicas[i]], l); c.fit() {
 			return c
 		}
 	}
@@ -223,7 +221,7 @@ func (w *worker) replica(master, proto int) *client {
 }
 
 // anyClient returns a connection to some master, for commands without keys.
-func (w *worker) anyClient(proto int) (*client, string) {
+func (w *worker) anyClient(l lane) (*client, string) {
 	v := w.view
 	if v == nil {
 		return nil, w.noMap()
@@ -235,7 +233,7 @@ func (w *worker) anyClient(proto int) (*client, string) {
 		if v.slots.Nodes()[i].Replica {
 			continue
 		}
-		found = w.client(v.nodes[i], proto)
+		found = w.client(v.nodes[i], l)
 		if !found.resting() {
 			return found, ""
 		}

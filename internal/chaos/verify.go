@@ -1,0 +1,258 @@
+package chaos
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"samaritan/internal/testredis"
+)
+
+// chunk is how many commands the suite sends at once.
+const chunk = 60
+
+// newRound removes the keys of the last round and puts down what the next one needs:
+// counters that begin with their base, and check values. The gate is shut.
+func (s *Suite) newRound(f Fault) error {
+	s.keys.round++
+	for _, w := range s.workers {
+		w.begin(s.keys, f, slices.Contains(s.writers, w))
+	}
+	var cmds [][]any
+	for _, k := range s.old {
+		cmds = append(cmds, []any{"UNLINK", k})
+	}
+	s.old = nil
+	for _, w := range s.writers {
+		for shard, a := range w.accounts {
+			s.old = append(s.old, a.keys()...)
+			cmds = append(cmds, []any{"SET", a.counterKey, counterBase(w.id, shard)})
+		}
+	}
+	for shard := range Shards {
+		for slot := range s.keys.tags[shard] {
+			for _, k := range s.keys.checks(shard, slot) {
+				cmds = append(cmds, []any{"SET", k, value(k, 0, 0, 0)})
+			}
+		}
+	}
+	return s.ask(cmds, func(i int, v any) error {
+		if e, ok := v.(testredis.Error); ok && cmds[i][0] != "UNLINK" { // what stays is only litter
+			return fmt.Errorf("%v: %w", cmds[i], e)
+		}
+		return nil
+	})
+}
+
+// ask sends commands over a connection of its own, and stops after the first error
+// that each returns.
+func (s *Suite) ask(cmds [][]any, each func(i int, v any) error) error {
+	l, err := dialRaw(s.env.Daemon.Addr(), 2, s.conns)
+	if err != nil {
+		return err
+	}
+	var first error
+	done := 0
+	for part := range slices.Chunk(cmds, chunk) {
+		err := l.exchange(part, func(i int, v any) {
+			if err := each(done+i, v); err != nil && first == nil {
+				first = err
+			}
+		})
+		if err = errors.Join(err, first); err != nil {
+			return errors.Join(err, l.close())
+		}
+		done += len(part)
+	}
+	return l.close()
+}
+
+// final is one key of the ledger, and what its value in the end says.
+type final struct {
+	key   string
+	cmd   []any
+	check func(v any) (lost int64, problems []string)
+}
+
+// verify compares the ledger with what the cluster holds. It returns how many
+// acknowledged writes the cluster has lost, when it may. The gate is shut.
+func (s *Suite) verify(f Fault) (lost int64) {
+	if s.env.Daemon.Running() != nil {
+		return 0
+	}
+	finals := s.finals(f.MayLose)
+	var cmds [][]any
+	for _, f := range finals {
+		cmds = append(cmds, f.cmd)
+	}
+	err := s.ask(cmds, func(i int, v any) error {
+		if e, ok := v.(testredis.Error); ok {
+			s.tally.violation("key %s cannot be read in the end: %v", finals[i].key, e)
+			return nil
+		}
+		n, problems := finals[i].check(v)
+		lost += n
+		for _, p := range problems {
+			s.tally.violation("key %s in the end: %s", finals[i].key, p)
+		}
+		return nil
+	})
+	if err != nil {
+		s.tally.violation("the ledger cannot be checked: %v", err)
+	}
+	return lost
+}
+
+// finals returns all keys that the ledger knows.
+func (s *Suite) finals(lossy bool) (all []final) {
+	for shard := range Shards {
+		var accounts []*account
+		for _, w := range s.writers {
+			a := w.accounts[shard]
+			accounts = append(accounts, a)
+			all = append(all, a.finals(lossy)...)
+		}
+		all = append(all, sharedFinals(accounts, lossy)...)
+		for slot := range s.keys.tags[shard] {
+			for _, k := range s.keys.checks(shard, slot) {
+				all = append(all, finalCheck(k, lossy))
+			}
+		}
+	}
+	return all
+}
+
+// finals returns the keys of one client.
+func (a *account) finals(lossy bool) []final {
+	all := []final{
+		finalCounter(a.counterKey, a.counter),
+		finalList(a.listKey, []*journal{&a.list}, lossy),
+		finalText(a.textKey, &a.text, lossy),
+	}
+	for i := range a.registers {
+		all = append(all, finalRegister(&a.registers[i]))
+	}
+	return all
+}
+
+// sharedFinals returns the keys that all clients of a shard share.
+func sharedFinals(accounts []*account, lossy bool) []final {
+	sum := newMeter(0, lossy)
+	values := map[int64]bool{}
+	var twice []string
+	var journals []*journal
+	for _, a := range accounts {
+		sum.add(a.sharedCounter)
+		journals = append(journals, &a.sharedList)
+		for _, v := range a.sharedValues {
+			if values[v] && !lossy {
+				twice = append(twice, fmt.Sprintf("two clients got %d from INCR", v))
+			}
+			values[v] = true
+		}
+	}
+	counter := finalCounter(accounts[0].sharedCounterKey, sum)
+	check := counter.check
+	counter.check = func(v any) (int64, []string) {
+		lost, problems := check(v)
+		return lost, append(problems, twice...)
+	}
+	return []final{counter, finalList(accounts[0].sharedListKey, journals, lossy)}
+}
+
+// one makes a list of problems of one that may be empty.
+func one(problem string) []string {
+	if problem == "" {
+		return nil
+	}
+	return []string{problem}
+}
+
+func finalCounter(key string, m meter) final {
+	return final{key, []any{"GET", key}, func(v any) (int64, []string) {
+		var n int64
+		if text, ok := v.(string); ok {
+			if _, err := fmt.Sscan(text, &n); err != nil {
+				return 0, one("not a number: " + show(v))
+			}
+		} else if v != nil {
+			return 0, one("not a number: " + show(v))
+		}
+		lost, problem := m.final(n)
+		return lost, one(problem)
+	}}
+}
+
+func finalList(key string, journals []*journal, lossy bool) final {
+	return final{key, []any{"LRANGE", key, 0, -1}, func(v any) (int64, []string) {
+		items, ok := v.([]any)
+		if !ok {
+			return 0, one("not a list: " + show(v))
+		}
+		var elements []string
+		for _, item := range items {
+			elements = append(elements, fmt.Sprint(item))
+		}
+		return compare(elements, journals, lossy)
+	}}
+}
+
+func finalText(key string, j *journal, lossy bool) final {
+	return final{key, []any{"GET", key}, func(v any) (int64, []string) {
+		text, ok := v.(string)
+		if !ok && v != nil {
+			return 0, one("not a text: " + show(v))
+		}
+		if text != "" && !strings.HasSuffix(text, textSeparator) {
+			return 0, one("the text ends in the middle of an element")
+		}
+		elements := strings.FieldsFunc(text, func(r rune) bool { return string(r) == textSeparator })
+		return compare(elements, []*journal{j}, lossy)
+	}}
+}
+
+func finalRegister(r *register) final {
+	return final{r.key, []any{"GET", r.key}, func(v any) (int64, []string) {
+		lost, problem := r.read(v)
+		if lost {
+			return 1, one(problem)
+		}
+		return 0, one(problem)
+	}}
+}
+
+func finalCheck(key string, lossy bool) final {
+	return final{key, []any{"GET", key}, func(v any) (int64, []string) {
+		return 0, one(belongs(key, lossy)(v))
+	}}
+}
+
+// Result is what happened during one fault.
+type Result struct {
+	Name, Help string
+	Duration   time.Duration // of all of it, with the checks
+	Requests   int           // replies, errors included
+	Errors     int           // error replies
+	Kinds      []Kind        // errors by kind, most frequent first
+	Stray      int           // errors for shards that were not touched
+
+	Touched, Untouched         int           // how many shards
+	GapTouched, GapUntouched   time.Duration // longest time without a success
+	P50Untouched, P99Untouched time.Duration // of one GET or INCR
+	Recovery                   time.Duration // from when the cluster was whole until all shards succeeded for good
+
+	Lost       int64 // acknowledged writes that the cluster lost
+	Violations []string
+}
+
+// Kind is all errors that look alike.
+type Kind struct {
+	Name   string
+	Count  int
+	Sample string
+}
+
+// OK reports whether there was no violation.
+func (r *Result) OK() bool { return len(r.Violations) == 0 }
