@@ -274,7 +274,8 @@ func TestLargeReplyMayTakeLongerThanTheLimit(t *testing.T) {
 		assert.Equal(t, "a", must(t, conn, "GET", "a"))
 		assert.Equal(t, "b", must(t, behind, "GET", "b"))
 	}
-	assert.Len(t, n.userConns(), 1, "the connection stays")
+	assert.Len(t, n.userConns(), 2, "the connection stays; the session with the large value takes one of its own from now on")
+	assert.Zero(t, p.counter("upstream.cx_destroy_total"))
 	assert.Zero(t, p.counter("upstream.cx_timeout"))
 }
 

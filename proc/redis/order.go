@@ -3,6 +3,7 @@ package redis
 import (
 	"hash/maphash"
 	"slices"
+	"time"
 
 	"samaritan/proc/redis/command"
 	"samaritan/proc/redis/resp"
@@ -87,16 +88,33 @@ func (w *worker) forward(r *request, from, to *client, asking bool) {
 		s.away[i].parked, s.away[i].to = true, to
 		return
 	}
+	if pause := detour(r.hops); pause > 0 && !asking {
+		w.loop.After(pause, func() { w.resume(away{r: r, to: to}) })
+		return
+	}
 	w.resend(r, to, asking)
 }
 
-// resume sends what has been parked.
+// detour is how long a request is held before it follows one more MOVED: nodes that
+// send it to and fro have not agreed yet on who owns the slot.
+func detour(hops uint8) time.Duration {
+	if hops <= 2 {
+		return 0
+	}
+	return detourFirst << (hops - 3)
+}
+
+// detourFirst is the pause before the third hop; it is doubled for each further one.
+const detourFirst = 4 * time.Millisecond
+
+// resume sends what has been held back.
 func (w *worker) resume(a away) {
-	if a.to == nil {
+	if a.to == nil || a.r.owner() == nil {
 		w.askOwner(a.r)
 		return
 	}
-	w.resend(a.r, a.to, false)
+	// The node may have left the map meanwhile, and its client have ended.
+	w.resend(a.r, w.client(w.nodeAt(a.to.node.addr), a.to.lane), false)
 }
 
 // whole is a command of a session in flight that has several keys in one slot.

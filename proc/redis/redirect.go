@@ -38,6 +38,8 @@ func (w *worker) sendOn(c *client, r *request, reply []byte) bool {
 		u.clusterDown++
 	case cluster.KindReadOnly:
 		u.readOnly++
+	case cluster.KindNoAuth:
+		u.noAuth++
 	default:
 		return false
 	}

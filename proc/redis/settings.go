@@ -41,7 +41,7 @@ const (
 	sessionOutput = 4 << 20
 	// firstReplySize is the size expected of a session's replies before it has had any:
 	// few requests of a new session are in flight until it is known how large they are.
-	firstReplySize = 256 << 10
+	firstReplySize = 64 << 10
 	// sessionOutputHigh is when a client that still gets more, and has taken nothing
 	// for a second, is closed; with sessionOutputMax it is closed even if it takes some.
 	sessionOutputHigh = 256 << 20

@@ -22,34 +22,34 @@ type workerStats struct {
 		heldDepth, heldOutput uint64 // times that a client was not read from
 	}
 	upstream struct {
-		bytes                                      eventloop.Bytes
-		connects                                   uint64 // attempts
-		opened, closed                             uint64
-		connectFail                                uint64
-		connectTimeout                             uint64
-		lifetime                                   stats.Histogram // seconds
-		replies                                    uint64          // final ones
-		errors                                     uint64          // of those, error replies
-		unanswered                                 uint64          // requests that ended without a reply of a node
-		moved, ask                                 uint64
-		hopLimit                                   uint64
-		malformedRedirects                         uint64
-		tryAgain                                   uint64
-		tryAgainLimit                              uint64
-		keyByKey                                   uint64 // commands done so
-		clusterDown, loading, masterDown, readOnly uint64 // error replies
-		passedOver                                 uint64 // times that a replica was, from then on
-		timeouts                                   uint64 // requests
-		silences                                   uint64 // connections closed as nothing came
-		lost                                       uint64 // connections that broke
-		lostRequests                               uint64 // failed because of that
-		retried                                    uint64 // sent again because of that
-		unreachable                                uint64 // requests refused as their node rests
-		uncovered                                  uint64 // requests refused as their slot has no owner
-		probes, probeFailures                      uint64
-		protocolErrors                             uint64
-		windowFull                                 uint64 // times that a session was held back by a node's window
-		orderHeld                                  uint64 // times that a session was held back by session.mustWait
+		bytes                                              eventloop.Bytes
+		connects                                           uint64 // attempts
+		opened, closed                                     uint64
+		connectFail                                        uint64
+		connectTimeout                                     uint64
+		lifetime                                           stats.Histogram // seconds
+		replies                                            uint64          // final ones
+		errors                                             uint64          // of those, error replies
+		unanswered                                         uint64          // requests that ended without a reply of a node
+		moved, ask                                         uint64
+		hopLimit                                           uint64
+		malformedRedirects                                 uint64
+		tryAgain                                           uint64
+		tryAgainLimit                                      uint64
+		keyByKey                                           uint64 // commands done so
+		clusterDown, loading, masterDown, readOnly, noAuth uint64 // error replies
+		passedOver                                         uint64 // times that a replica was, from then on
+		timeouts                                           uint64 // requests
+		silences                                           uint64 // connections closed as nothing came
+		lost                                               uint64 // connections that broke
+		lostRequests                                       uint64 // failed because of that
+		retried                                            uint64 // sent again because of that
+		unreachable                                        uint64 // requests refused as their node rests
+		uncovered                                          uint64 // requests refused as their slot has no owner
+		probes, probeFailures                              uint64
+		protocolErrors                                     uint64
+		windowFull                                         uint64 // times that a session was held back by a node's window
+		orderHeld                                          uint64 // times that a session was held back by session.mustWait
 	}
 	commands   []*commandStats // by command.Info.ID, made on first use
 	unknown    uint64          // commands that do not exist
@@ -218,6 +218,7 @@ func (s *snapshot) emitTo(e emitter) {
 	e.counter("upstream.loading", u.loading)
 	e.counter("upstream.masterdown", u.masterDown)
 	e.counter("upstream.readonly", u.readOnly)
+	e.counter("upstream.noauth", u.noAuth)
 	e.counter("upstream.replica_passed_over", u.passedOver)
 	s.emitCommands(e)
 }
