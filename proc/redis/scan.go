@@ -64,6 +64,8 @@ func (s *session) scan(info *command.Info, frame []byte, args []resp.Arg) bool {
 	}
 	pos, n := w.scanTarget(cursor, s.lane())
 	if n == nil {
+		w.stats.upstream.uncovered++
+		w.proc.topology.trigger(causeUncovered, "")
 		s.refuse(info, "CLUSTERDOWN Hash slot not served")
 		return true
 	}
@@ -92,8 +94,8 @@ func (s *session) scan(info *command.Info, frame []byte, args []resp.Arg) bool {
 	return true
 }
 
-// scanTarget finds the range of a cursor and the node to ask, nil when no node owns
-// a slot from there on. The tag is 0 unless it is known to be the cursor's: then the
+// scanTarget finds the range of a cursor and the node to ask, nil when its slot has
+// no owner. The tag is 0 unless it is known to be the cursor's: then the
 // node has to be asked first, and for an importing one its owner.
 func (w *worker) scanTarget(cursor uint64, l lane) (scanPosition, *node) {
 	slot := uint16(cursor & (cluster.Slots - 1))
@@ -102,7 +104,7 @@ func (w *worker) scanTarget(cursor uint64, l lane) (scanPosition, *node) {
 		return pos, nil
 	}
 	n := w.view.nodes[owner]
-	if cursor&scanImportBit == 0 || pos.first != slot {
+	if cursor&scanImportBit == 0 {
 		if p, ok := w.client(n, l).position(pos.first); ok {
 			pos = p
 			w.client(n, l).fits(&pos, cursor)
@@ -141,17 +143,13 @@ func (c *client) copyScan(frame []byte, args []resp.Arg, cursor uint64) eventloo
 	return eventloop.Ref{Buf: b, Off: off, Len: len(b.B) - off}
 }
 
-// rangeAt finds the run of slots with one owner that begins at slot, or behind it
-// when slot has no owner. The owner is -1 when there is none any more.
+// rangeAt finds the run of slots with one owner that begins at slot. The owner is -1
+// when there is none: what is in such a slot cannot be known, so a walk stops there.
 func rangeAt(m *cluster.Map, slot uint16) (pos scanPosition, owner int) {
 	first := int(slot)
-	for first < cluster.Slots && m.Master(uint16(first)) < 0 {
-		first++
-	}
-	if first == cluster.Slots {
+	if owner = m.Master(slot); owner < 0 {
 		return pos, -1
 	}
-	owner = m.Master(uint16(first))
 	last := first
 	for last+1 < cluster.Slots && m.Master(uint16(last+1)) == owner {
 		last++
@@ -218,8 +216,10 @@ func (w *worker) finishScan(r *request, cursor uint64, keys []byte) {
 	} else {
 		out = append(out, keys...)
 	}
-	w.tmp = out[:0]
 	w.finish(r, out, nil)
+	if cap(out) <= shareMin {
+		w.tmp = out[:0]
+	}
 }
 
 // after is the cursor at which the walk goes on behind slot, 0 at the end.

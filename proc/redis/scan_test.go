@@ -204,3 +204,22 @@ func TestBadCursorsAndOptionsAreErrors(t *testing.T) {
 		assert.Len(t, must(t, conn, "SCAN", cursor), 2, cursor)
 	}
 }
+
+// A walk that passed over slots without an owner would end without their keys.
+func TestScanStopsAtASlotWithoutOwner(t *testing.T) {
+	n := startScripted(t, func(n *scriptedNode, args []string) (string, bool) {
+		switch {
+		case args[0] == "CLUSTER" && args[1] == "SLOTS":
+			return fmt.Sprintf("*1\r\n*3\r\n:0\r\n:100\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n", n.Port), true
+		case args[0] == "CLUSTER":
+			return "-ERR unknown\r\n", true
+		case args[0] == "SCAN":
+			return "*2\r\n$1\r\n0\r\n*0\r\n", true
+		}
+		return "", true
+	})
+	p := startProxy(t, proxyOptions{}, n.Addr).ready(t)
+	conn := connect(t, p.Addr)
+	page := must(t, conn, "SCAN", 0).([]any)
+	assert.Equal(t, "CLUSTERDOWN Hash slot not served", errorOf(t, conn, "SCAN", page[0]))
+}
