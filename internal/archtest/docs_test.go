@@ -1,0 +1,40 @@
+package archtest
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	testFunc  = regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
+	testNamed = regexp.MustCompile("`(Test\\w+)`")
+)
+
+// docs/reliability.md names the test behind each promise.
+func TestTestsThatTheDocsNameExist(t *testing.T) {
+	exists := map[string]bool{}
+	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, m := range testFunc.FindAllSubmatch(source, -1) {
+			exists[string(m[1])] = true
+		}
+		return err
+	}))
+	page, err := os.ReadFile(filepath.Join(root, "docs/reliability.md"))
+	require.NoError(t, err)
+	named := testNamed.FindAllSubmatch(page, -1)
+	require.NotEmpty(t, named)
+	for _, m := range named {
+		assert.Truef(t, exists[string(m[1])], "docs/reliability.md names %s, which does not exist", m[1])
+	}
+}
