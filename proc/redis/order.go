@@ -105,7 +105,7 @@ func detour(hops uint8) time.Duration {
 }
 
 // detourFirst is the pause before the third hop; it is doubled for each further one.
-const detourFirst = 4 * time.Millisecond
+const detourFirst = 8 * time.Millisecond
 
 // resume sends what has been held back.
 func (w *worker) resume(a away) {
