@@ -24,8 +24,11 @@ type Buf struct {
 	next  *Buf // free list
 	pool  *bufPool
 
-	mapping []byte // pages outside the Go heap that B lies in; nil for any other memory
+	pages extent // pages outside the Go heap that B lies in; none for any other memory
 }
+
+// mapped tells whether the bytes lie outside the Go heap.
+func (b *Buf) mapped() bool { return b.pages.mem != nil }
 
 // Retain takes one more reference.
 func (b *Buf) Retain() { b.refs++ }
@@ -80,9 +83,9 @@ func (p *bufPool) get(n int) *Buf {
 
 func (p *bufPool) put(b *Buf) {
 	c := b.class
-	if b.mapping != nil {
-		p.pages.put(b.mapping)
-		b.mapping, b.B = nil, nil
+	if b.mapped() {
+		p.pages.put(b.pages)
+		b.pages, b.B = extent{}, nil
 		return
 	}
 	if c < 0 || p.count[c] >= poolLimit>>(int(c)+minBufClass) {
@@ -101,6 +104,3 @@ func (r Ref) Sub(part []byte) Ref {
 	// Both slices end at the same capacity, whatever their beginnings.
 	return Ref{Buf: r.Buf, Off: cap(r.Buf.B) - cap(part), Len: len(part)}
 }
-
-// First returns the first n bytes of r.
-func (r Ref) First(n int) Ref { return Ref{Buf: r.Buf, Off: r.Off, Len: n} }

@@ -224,8 +224,7 @@ func (c *Conn) growInput() {
 	left := len(c.in.B) - c.inOff
 	more := min(max(c.need, left/2), left)
 	size := max(left+more, scratchSize)
-	var ok bool
-	if c.inOff, ok = c.in.enlarge(c.inOff, size); ok {
+	if c.inOff == 0 && c.in.enlarge(size) {
 		return
 	}
 	var buf *Buf
@@ -276,7 +275,8 @@ func (c *Conn) keep(buf *Buf, off int) {
 		l.resetScratch()
 	case len(rest) == 0:
 		c.dropInput()
-	case cap(buf.B) >= scratchSize && len(rest)+c.need <= scratchSize/4:
+	case cap(buf.B) >= scratchSize && len(rest)+c.need <= scratchSize/4,
+		buf.mapped() && off > 0 && len(rest) <= scratchSize:
 		// The next read would move it anyway; until then a connection that falls
 		// idle must not hold a buffer that a large frame has needed.
 		small := l.pool.get(len(rest))
@@ -307,9 +307,15 @@ func (c *Conn) dropInput() {
 }
 
 // Share refers to a part of the bytes that Data is being called with, so that they
-// can be kept without a copy. The reference is taken already: Release it later.
+// can be kept without a copy; of a buffer outside the pool only what is large itself is
+// kept so. The reference is taken already: Release it later.
 func (c *Conn) Share(part []byte) Ref {
 	buf := c.loop.current
+	if buf.mapped() && len(part) < largeFrame {
+		own := c.loop.pool.get(len(part)) // or a few bytes would hold all the rest
+		own.B = append(own.B, part...)
+		return Ref{Buf: own, Len: len(part)}
+	}
 	buf.Retain()
 	if len(part) == 0 {
 		return Ref{Buf: buf}

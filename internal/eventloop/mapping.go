@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"slices"
 	"syscall"
 	"time"
 	"unsafe"
@@ -19,92 +20,111 @@ const (
 
 var pageSize = syscall.Getpagesize()
 
+// extent is pages that lie in one mapping of the kernel, which can only move such ones
+// together: neighbours of different mappings are two.
+type extent struct {
+	mem     []byte
+	mapping uint32 // its number
+}
+
 // mappings are pages outside the Go heap that no buffer uses now. The zero value is
 // ready.
 type mappings struct {
-	idle  [][]byte // the oldest first
+	idle  []extent // the oldest first
 	bytes int      // in all of idle
+	last  uint32
 
 	fresh func(n int) ([]byte, error) // nil: sysMmap
 }
 
-// take returns whole pages for n bytes: used ones, or new ones from the system.
-func (m *mappings) take(n int) ([]byte, error) {
-	n = roundToPages(n)
-	if last := len(m.idle) - 1; last >= 0 && len(m.idle[last]) >= n {
-		return m.cut(last, n), nil
-	}
-	if m.fresh != nil {
-		return m.fresh(n)
-	}
-	return sysMmap(n)
+// number makes an extent of what the kernel has just mapped.
+func (m *mappings) number(mem []byte) extent {
+	m.last++
+	return extent{mem, m.last}
 }
 
-// extend makes mem, which was taken, at least n bytes long and returns what it is now,
-// also when it could not be made so long. Pages move to another address at most.
-func (m *mappings) extend(mem []byte, n int) ([]byte, error) {
+// take returns whole pages for n bytes: used ones, or new ones from the system.
+func (m *mappings) take(n int) (extent, error) {
 	n = roundToPages(n)
-	if n <= len(mem) {
-		return mem, nil
+	if last := len(m.idle) - 1; last >= 0 && len(m.idle[last].mem) >= n {
+		return m.cut(n), nil
 	}
-	if last := len(m.idle) - 1; last >= 0 && adjacent(mem, m.idle[last]) {
-		more := m.cut(last, min(n-len(mem), len(m.idle[last])))
-		mem = unsafe.Slice(unsafe.SliceData(mem), len(mem)+len(more))
-		if n == len(mem) {
-			return mem, nil
+	fresh := m.fresh
+	if fresh == nil {
+		fresh = sysMmap
+	}
+	mem, err := fresh(n)
+	return m.number(mem), err
+}
+
+// extend makes r, which was taken, at least n bytes long and returns what it is now,
+// also when it could not be made so long. Pages move to another address at most.
+func (m *mappings) extend(r extent, n int) (extent, error) {
+	n = roundToPages(n)
+	if n <= len(r.mem) {
+		return r, nil
+	}
+	if last := len(m.idle) - 1; last >= 0 && r.precedes(m.idle[last]) {
+		r = r.join(m.cut(min(n-len(r.mem), len(m.idle[last].mem))))
+		if n == len(r.mem) {
+			return r, nil
 		}
 	}
-	longer, err := sysMremap(mem, n)
+	longer, err := sysMremap(r.mem, n)
 	if err != nil {
-		return mem, err
+		return r, err
 	}
-	return longer, nil
+	return m.number(longer), nil
 }
 
-// cut takes the first n bytes of an idle mapping.
-func (m *mappings) cut(i, n int) []byte {
-	mem := m.idle[i]
-	m.bytes -= n
-	if n == len(mem) {
-		m.remove(i)
-	} else {
-		m.idle[i] = mem[n:]
-	}
-	return mem[:n:n]
-}
-
-func (m *mappings) remove(i int) {
+// cut takes the first n bytes of the newest idle extent.
+func (m *mappings) cut(n int) extent {
 	last := len(m.idle) - 1
-	copy(m.idle[i:], m.idle[i+1:])
-	m.idle[last] = nil
-	m.idle = m.idle[:last]
+	r := m.idle[last]
+	m.bytes -= n
+	if m.idle[last].mem = r.mem[n:]; n == len(r.mem) {
+		m.idle[last] = extent{}
+		m.idle = m.idle[:last]
+	}
+	return extent{r.mem[:n:n], r.mapping}
 }
 
 // put takes back pages that nobody refers to any more.
-func (m *mappings) put(mem []byte) {
-	m.bytes += len(mem)
-	if last := len(m.idle) - 1; last >= 0 && adjacent(mem, m.idle[last]) {
-		m.idle[last] = unsafe.Slice(unsafe.SliceData(mem), len(mem)+len(m.idle[last]))
+func (m *mappings) put(r extent) {
+	m.bytes += len(r.mem)
+	if last := len(m.idle) - 1; last >= 0 && r.precedes(m.idle[last]) {
+		m.idle[last] = r.join(m.idle[last])
 		return
 	}
-	m.idle = append(m.idle, mem)
+	m.idle = append(m.idle, r)
 }
 
 // unmap gives up to n bytes back to the system, the oldest first.
 func (m *mappings) unmap(n int) {
-	mem := m.idle[0]
-	keep := max(len(mem)-n, 0)
-	m.bytes -= len(mem) - keep
-	sysMunmap(mem[keep:])
-	if keep > 0 {
-		m.idle[0] = mem[:keep]
-	} else {
-		m.remove(0)
+	gone := 0
+	for n > 0 && gone < len(m.idle) {
+		mem := m.idle[gone].mem
+		keep := max(len(mem)-n, 0)
+		sysMunmap(mem[keep:])
+		n -= len(mem) - keep
+		m.bytes -= len(mem) - keep
+		if m.idle[gone].mem = mem[:keep]; keep == 0 {
+			gone++
+		}
 	}
+	m.idle = slices.Delete(m.idle, 0, gone)
 }
 
-func adjacent(a, b []byte) bool {
-	return unsafe.Add(unsafe.Pointer(unsafe.SliceData(a)), len(a)) == unsafe.Pointer(unsafe.SliceData(b))
+// precedes tells whether o begins where r ends, in the same mapping.
+func (r extent) precedes(o extent) bool {
+	end := unsafe.Add(unsafe.Pointer(unsafe.SliceData(r.mem)), len(r.mem))
+	return r.mapping == o.mapping && end == unsafe.Pointer(unsafe.SliceData(o.mem))
+}
+
+// join makes one of two of which the first precedes the second.
+func (r extent) join(o extent) extent {
+	r.mem = unsafe.Slice(unsafe.SliceData(r.mem), len(r.mem)+len(o.mem))
+	return r
 }
 
 func roundToPages(n int) int { return (n + pageSize - 1) &^ (pageSize - 1) }
@@ -114,36 +134,29 @@ func roundToPages(n int) int { return (n + pageSize - 1) &^ (pageSize - 1) }
 // goes back to the system soon. When there is no mapping to be had it is from the heap.
 func (p *bufPool) large(n int) *Buf {
 	b := &Buf{refs: 1, class: -1, pool: p}
-	if mem, err := p.pages.take(n); err == nil {
-		b.mapping, b.B = mem, mem[:0:n]
+	if r, err := p.pages.take(n); err == nil {
+		b.pages, b.B = r, r.mem[:0:n]
 	} else {
 		b.B = make([]byte, 0, n)
 	}
 	return b
 }
 
-// enlarge gives a mapping room for skip and n bytes, after it has left out of the
-// first skip bytes as many as fill pages. It returns how many of them are still there.
-// No byte is copied: pages move to another address at most, so nobody but the caller
-// may refer to the buffer, and slices into it are void. False means that the buffer
-// has not grown: it is of another kind, or shared, or the system has refused.
-func (b *Buf) enlarge(skip, n int) (left int, ok bool) {
-	if b.mapping == nil || !b.Sole() {
-		return skip, false
+// enlarge gives a mapping room for n bytes in all. No byte is copied: pages move to
+// another address at most, so nobody but the caller may refer to the buffer, and slices
+// into it are void. False means that the buffer has not grown: it is of another kind,
+// or shared, or the system has refused.
+func (b *Buf) enlarge(n int) bool {
+	if !b.mapped() || !b.Sole() {
+		return false
 	}
-	if gone := skip &^ (pageSize - 1); gone > 0 {
-		b.pool.pages.put(b.mapping[:gone:gone])
-		b.mapping, b.B = b.mapping[gone:], b.B[gone:]
-		skip -= gone
-	}
-	n = max(skip+n, len(b.B))
-	mem, err := b.pool.pages.extend(b.mapping, n)
-	b.mapping = mem
+	r, err := b.pool.pages.extend(b.pages, n)
+	b.pages = r
 	if err != nil {
-		return skip, false
+		return false
 	}
-	b.B = mem[:len(b.B):n]
-	return skip, true
+	b.B = r.mem[:len(b.B):n]
+	return true
 }
 
 // reclaim gives pages back that were not used anew, a piece in one iteration. It

@@ -69,7 +69,7 @@ func (w *worker) nextStep(sp *split) {
 func (w *worker) sendStep(sp *split, i int) {
 	st, whole := sp.steps, sp.parent
 	r := w.newRequest(nil, whole.info, kindPart)
-	r.split, r.part, r.slot, r.start = sp, int32(i), whole.slot, w.loop.Now()
+	r.split, r.part, r.slot, r.start = sp, int32(i), whole.slot, whole.start // all keys share one time limit
 	r.flags |= reqRouted
 	if r.owner() == nil {
 		w.fail(r, "ERR samaritan: the client is gone")
@@ -95,7 +95,8 @@ func (w *worker) sendStep(sp *split, i int) {
 	b.B = resp.AppendBulk(b.B, name)
 	b.B = append(b.B, rest...)
 	b.Retain()
-	c.send(r, eventloop.Ref{Buf: b, Off: off, Len: len(b.B) - off})
+	r.frame = eventloop.Ref{Buf: b, Off: off, Len: len(b.B) - off}
+	w.resend(r, c, false)
 }
 
 // finishSteps answers the command.

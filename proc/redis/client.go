@@ -40,6 +40,7 @@ type client struct {
 	fifo     fifo
 	window   *eventloop.Buf // requests are copied here; full ones live on in fifo
 	bytes    int            // of all requests in fifo
+	oldest   int64          // no request in fifo that somebody waits for was accepted before that
 	scan     resp.Scanner
 	opened   int64      // loop time at which it was connected
 	renew    bool       // to be connected anew when nothing is in flight
@@ -83,8 +84,14 @@ func (c *client) copyIn(frame []byte) eventloop.Ref {
 // now on; nothing is written before the end of the loop's iteration.
 func (c *client) send(r *request, frame eventloop.Ref) {
 	r.frame = frame
+	if r.sent == 0 && r.kind != kindDropped {
+		c.w.stats.upstream.requests++
+	}
 	r.sent = c.w.loop.Now()
 	c.bytes += frame.Len
+	if c.fifo.len() == 0 || r.start < c.oldest {
+		c.oldest = r.start
+	}
 	c.fifo.push(r)
 	if c.conn != nil {
 		c.conn.AppendRef(frame)
@@ -173,9 +180,7 @@ func (c *client) Data(b []byte) int {
 		}
 		used += n
 	}
-	if len(c.waiting) > 0 && c.bytes < nodeWindow/2 && c.fifo.len() < nodeRequests/2 {
-		c.release()
-	}
+	c.releaseIfRoom()
 	if c.renew {
 		c.reconnect()
 	}
@@ -209,6 +214,13 @@ func (c *client) reconnect() {
 	if c.conn != nil && c.fifo.len() == 0 {
 		c.renew = false
 		c.conn.Close(errRenewed)
+	}
+}
+
+// releaseIfRoom lets the sessions go on that waited for room, once there is plenty.
+func (c *client) releaseIfRoom() {
+	if len(c.waiting) > 0 && c.bytes < nodeWindow/2 && c.fifo.len() < nodeRequests/2 {
+		c.release()
 	}
 }
 

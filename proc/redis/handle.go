@@ -188,7 +188,7 @@ func (s *session) waitFor(c *client) bool {
 // others as the one copy that a request costs.
 func (s *session) frameFor(c *client, frame []byte) eventloop.Ref {
 	if s.shareFrame != nil {
-		return s.conn.Share(s.shareFrame).First(len(frame))
+		return s.conn.Share(s.shareFrame)
 	}
 	return c.copyIn(frame)
 }

@@ -48,9 +48,14 @@ func (c *client) rest(err error) {
 	pause := min(restMin<<min(h.failures, 8), restMax)
 	h.failures++
 	h.retryAt = c.w.loop.Now() + int64(pause/2+rand.N(pause))
+	if h.alone {
+		c.wakeOthers() // it does answer
+	}
 	for _, other := range c.node.clients {
 		if other != nil && !h.alone && !other.resting() {
+			pass := other.health.passUntil
 			other.health = c.health
+			other.health.passUntil = pass
 		}
 	}
 	c.w.hurry()
@@ -61,6 +66,7 @@ func (c *client) inherit() {
 	for _, other := range c.node.clients {
 		if other != nil && other.resting() && !other.health.alone {
 			c.health = other.health
+			c.health.passUntil = 0
 		}
 	}
 }
@@ -72,6 +78,11 @@ func (c *client) recovered() {
 		c.w.proc.topology.trigger(causeConnection, "")
 	}
 	c.health = health{passUntil: c.health.passUntil}
+	c.wakeOthers()
+}
+
+// wakeOthers ends the rest of the node's clients that do not rest alone.
+func (c *client) wakeOthers() {
 	for _, other := range c.node.clients {
 		if other != nil && other.resting() && !other.health.alone {
 			other.health = health{passUntil: other.health.passUntil}
@@ -120,6 +131,10 @@ func (c *client) tend(now int64) {
 	if limit := int64(c.w.settings.requestTimeout); limit > 0 && c.fifo.len() > 0 {
 		c.expire(now, limit)
 	}
+	if b := c.window; b != nil && b.Sole() && cap(b.B) > windowSize {
+		b.Release() // it was made for one large request
+		c.window = nil
+	}
 	if c.resting() && c.conn == nil && !c.probing && !c.dialling && now >= c.health.retryAt && !c.node.retired && !c.w.ended {
 		c.probe()
 	}
@@ -141,26 +156,35 @@ func (c *client) probe() {
 // otherwise it stays, and late replies are dropped.
 func (c *client) expire(now, limit int64) {
 	oldest := c.fifo.at(0)
-	if c.conn == nil { // still dialling
-		for c.fifo.len() > 0 && now-c.fifo.at(0).start >= limit {
-			c.timeOut(c.fifo.pop())
+	if c.conn == nil {
+		if now-c.oldest >= limit {
+			c.expireUnsent(now, limit)
 		}
 		return
 	}
 	// A large reply on its way has more time: a second for each MiB that has come.
 	limit += int64(c.conn.Buffered()>>20) * int64(time.Second)
-	silence := now - max(oldest.sent, c.conn.LastRead())
+	heard := max(oldest.sent, c.conn.LastRead())
+	if c.conn.Pending() > 0 {
+		heard = max(heard, c.conn.LastSent()) // it takes what it is sent, which may be large
+	}
+	silence := now - heard
 	if silence >= limit || (oldest.kind == kindDropped && now-oldest.start >= 2*limit) {
 		c.silent()
 		return
 	}
+	if now-c.oldest < limit {
+		return
+	}
+	c.oldest = now
 	for i := range c.fifo.len() {
 		r := c.fifo.at(i)
-		if now-r.start < limit {
-			break
-		}
 		if r.kind == kindDropped {
 			continue
+		}
+		if now-r.start < limit {
+			c.oldest = min(c.oldest, r.start)
+			continue // one behind it may be older, having been at another node before
 		}
 		// Its place in line is kept for the late reply.
 		late := c.w.newRequest(nil, nil, kindDropped)
@@ -169,6 +193,38 @@ func (c *client) expire(now, limit int64) {
 		c.bytes += r.frame.Len // timeOut takes it off, and so will the late reply
 		c.timeOut(r)
 	}
+}
+
+// expireUnsent is expire while the connection is still being made: as nothing has been
+// sent, requests just leave the line, each with the ASKING before it.
+func (c *client) expireUnsent(now, limit int64) {
+	all := c.fifo.take()
+	old := all[:0]
+	c.bytes = 0
+	var asking *request
+	for _, r := range all {
+		switch {
+		case r.kind == kindDropped:
+			asking = r
+			continue
+		case now-r.start >= limit:
+			if asking != nil {
+				c.w.recycle(asking)
+			}
+			c.bytes += r.frame.Len // timeOut takes it off
+			old = append(old, r)
+		default:
+			if asking != nil {
+				c.send(asking, asking.frame)
+			}
+			c.send(r, r.frame)
+		}
+		asking = nil
+	}
+	for _, r := range old {
+		c.timeOut(r)
+	}
+	c.releaseIfRoom()
 }
 
 // timeOut fails a request that has waited too long.

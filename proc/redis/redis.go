@@ -83,20 +83,22 @@ func (p *Proc) Run(ctx context.Context) error {
 
 	var running sync.WaitGroup
 	running.Go(func() { p.topology.Run(p.ctx) })
-	failed := make(chan error, 1)
+	accepted := make(chan error, 1)
 	running.Go(func() {
 		p.awaitFirstMap(ctx)
-		failed <- p.listener.Run(ctx, p.serve)
+		accepted <- p.listener.Run(ctx, p.serve)
 	})
 
 	select {
 	case <-ctx.Done():
-	case err = <-failed:
+		p.listener.Close()
+		<-accepted // nobody comes any more who would not be drained
+	case err = <-accepted:
 		if ctx.Err() != nil {
 			err = nil
 		}
+		p.listener.Close()
 	}
-	p.listener.Close()
 	p.drain()
 	p.cancel()
 	running.Wait()

@@ -14,12 +14,10 @@ func (w *worker) replied(c *client, r *request, reply []byte) {
 		if r.has(reqRouted) && w.sendOn(c, r, reply) {
 			return
 		}
-		w.stats.upstream.errors++
 		r.flags |= reqFailed
 	} else {
 		r.flags &^= reqFailed
 	}
-	w.stats.upstream.replies++
 	switch r.kind {
 	case kindScan:
 		w.scanPage(c, r, reply)
@@ -39,7 +37,6 @@ func (w *worker) replied(c *client, r *request, reply []byte) {
 // fail answers a request with an error of the proxy.
 func (w *worker) fail(r *request, text string) {
 	r.flags |= reqFailed
-	w.stats.upstream.unanswered++
 	w.finish(r, resp.AppendError(w.tmp[:0], text), nil)
 }
 
@@ -75,10 +72,15 @@ func (w *worker) finishOrdered(s *session, r *request, reply []byte, src *eventl
 
 // deliver hands over a reply.
 func (w *worker) deliver(r *request, reply []byte, src *eventloop.Conn) {
-	switch r.kind {
-	case kindDropped:
+	if r.kind == kindDropped {
 		w.recycle(r)
 		return
+	}
+	if r.sent != 0 {
+		w.stats.upstream.answered++
+		w.stats.upstream.failed += uint64(r.flags&reqFailed) / uint64(reqFailed)
+	}
+	switch r.kind {
 	case kindPart:
 		r.split.part(r, reply, src)
 		return

@@ -98,7 +98,7 @@ func (s *session) Data(b []byte) int {
 		if len(p.Args) > 0 {
 			frame := p.Frame(b[used:])
 			if n >= shareMin && len(frame) == n && &frame[0] == &b[used] {
-				s.shareFrame = b[used:]
+				s.shareFrame = frame
 			}
 			taken := s.handle(frame, p.Args)
 			s.shareFrame = nil // it would keep the buffer of a session that falls idle
@@ -146,6 +146,7 @@ func (s *session) protocolError(err error) {
 	s.w.stats.downstream.protocolErrors++
 	s.returnParser()
 	s.w.parser.Reset()
+	s.mute = s.state.ReplyOff || s.state.SkipNext
 	s.reply(resp.AppendError(s.w.tmp[:0], "ERR "+err.Error()))
 	s.finish()
 }
@@ -347,7 +348,8 @@ func (s *session) finish() {
 // finishIfIdle ends the session when it waits for nothing and nothing that it has
 // sent is still to be read. Half a command does not count.
 func (s *session) finishIfIdle() {
-	if s.inFlight == 0 && s.stop == 0 && s.conn.Unread() == 0 {
+	held := s.parser == nil && s.conn.Buffered() > 0 // it was held back, and comes again now
+	if s.inFlight == 0 && s.stop == 0 && !held && s.conn.Unread() == 0 {
 		s.finish()
 	}
 }

@@ -28,9 +28,9 @@ type workerStats struct {
 		connectFail                                        uint64
 		connectTimeout                                     uint64
 		lifetime                                           stats.Histogram // seconds
-		replies                                            uint64          // final ones
-		errors                                             uint64          // of those, error replies
-		unanswered                                         uint64          // requests that ended without a reply of a node
+		requests                                           uint64          // that were sent to a node, once each
+		answered                                           uint64          // of those, the ones that have ended
+		failed                                             uint64          // of those, the ones with an error
 		moved, ask                                         uint64
 		hopLimit                                           uint64
 		malformedRedirects                                 uint64
@@ -91,7 +91,6 @@ type snapshot struct {
 	sessions int
 	inFlight int // of all sessions
 	conns    int // to nodes
-	waiting  int // requests at nodes
 	resting  int // clients whose node is away
 }
 
@@ -113,7 +112,6 @@ func (w *worker) snapshot() *snapshot {
 		for _, c := range n.clients {
 			if c != nil {
 				s.conns += btoi(c.conn != nil)
-				s.waiting += c.inFlight()
 				s.resting += btoi(c.resting())
 			}
 		}
@@ -191,10 +189,10 @@ func (s *snapshot) emitTo(e emitter) {
 	e.counter("upstream.cx_connect_fail", u.connectFail)
 	e.counter("upstream.cx_connect_timeout", u.connectTimeout)
 	e.counter("upstream.cx_protocol_error", u.protocolErrors)
-	e.counter("upstream.rq_total", u.replies+u.unanswered+uint64(s.waiting))
-	e.counter("upstream.rq_success_total", u.replies-u.errors)
-	e.counter("upstream.rq_failure_total", u.errors+u.unanswered)
-	e.gauge("upstream.rq_active", s.waiting)
+	e.counter("upstream.rq_total", u.requests)
+	e.counter("upstream.rq_success_total", u.answered-u.failed)
+	e.counter("upstream.rq_failure_total", u.failed)
+	e.gauge("upstream.rq_active", int(u.requests-u.answered))
 	e.counter("upstream.cx_timeout", u.silences)
 	e.counter("upstream.cx_lost", u.lost)
 	e.counter("upstream.probe_total", u.probes)

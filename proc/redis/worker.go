@@ -250,11 +250,16 @@ func (w *worker) keep(reply []byte, src *eventloop.Conn) eventloop.Ref {
 	if src != nil && len(reply) >= shareMin {
 		return src.Share(reply)
 	}
+	if len(reply) >= shareMin {
+		b := w.loop.NewBuf(len(reply)) // of its own, to be given back with it
+		b.B = append(b.B, reply...)
+		return eventloop.Ref{Buf: b, Len: len(reply)}
+	}
 	if w.hold == nil || w.hold.Room() < len(reply) {
 		if w.hold != nil {
 			w.hold.Release()
 		}
-		w.hold = w.loop.NewBuf(max(len(reply), 64<<10))
+		w.hold = w.loop.NewBuf(64 << 10)
 	}
 	b := w.hold
 	if b.Sole() {
