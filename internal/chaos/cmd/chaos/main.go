@@ -5,10 +5,16 @@
 //
 //	chaos -samaritan bin/samaritan -docs docs
 //	chaos -samaritan bin/samaritan -faults 'failover|kill' -rounds 5 -seed 42
+//	chaos -samaritan bin/samaritan -isolation -docs docs
 //	chaos -list
+//
+// With -isolation it does something else: it measures what the clients of two masters feel
+// of what happens at the third. Of the other flags -faults chooses among its scenarios, and
+// its windows are as many seconds long as -scale says.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -33,6 +39,8 @@ type options struct {
 	list    bool
 	rounds  int
 	verbose bool
+
+	isolation bool
 }
 
 // errViolations says that the run was not clean.
@@ -56,6 +64,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, err := parse(args, stderr)
 	if err != nil {
 		return err
+	}
+	if o.isolation {
+		return isolate(ctx, o, stdout)
 	}
 	faults := chosen(o)
 	if o.list {
@@ -90,6 +101,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	fs.StringVar(&o.suite.Dir, "dir", "", "an empty directory for the daemon's config and log, which stay; a temporary one when empty")
 	fs.BoolVar(&o.list, "list", false, "list the faults and end")
 	fs.IntVar(&o.rounds, "rounds", 1, "how often each fault is done")
+	fs.BoolVar(&o.isolation, "isolation", false, "measure what clients of other nodes feel, instead")
 	fs.BoolVar(&o.verbose, "v", false, "tell more")
 	pattern := fs.String("faults", "", "regular expression of the faults to do; all when empty")
 	if err := fs.Parse(args); err != nil {
@@ -188,4 +200,35 @@ func verdict(w io.Writer, a chaos.About, results []chaos.Result) error {
 	}
 	_, err := fmt.Fprintf(w, "\nclean: %d faults in %v, seed %d\n", len(results), a.Duration.Round(time.Second), a.Seed)
 	return err
+}
+
+// isolationPairs is how many pairs of windows each scenario has.
+const isolationPairs = 5
+
+// isolate measures isolation, prints the results and writes the docs.
+func isolate(ctx context.Context, o options, w io.Writer) (err error) {
+	dir, remove, err := chaos.TempDir()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	header := chaos.IsolationHeader + "\n"
+	m := chaos.IsolationOptions{
+		Samaritan: o.suite.Samaritan, Dir: cmp.Or(o.suite.Dir, dir), Pairs: isolationPairs,
+		Window: time.Duration(o.suite.Scale * float64(time.Second)), Want: o.faults.MatchString,
+		Done: func(i *chaos.Isolation) {
+			fmt.Fprint(w, header, i.Lines())
+			header = ""
+		},
+	}
+	started := time.Now()
+	results, err := chaos.MeasureIsolation(ctx, m)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(w, "\n", chaos.WireLines(results))
+	if o.docs == "" {
+		return nil
+	}
+	return chaos.WriteIsolationDocs(o.docs, chaos.IsolationMarkdown(chaos.AboutIsolation(m, started), m, results))
 }

@@ -73,3 +73,9 @@ func TestViolationsFailTheRun(t *testing.T) {
 	assert.Contains(t, out.String(), "it hangs")
 	assert.Contains(t, out.String(), "-seed 42 -scale 3 -faults '^cut$'")
 }
+
+func TestIsolationRefusesNamesThatMatchNothing(t *testing.T) {
+	var out bytes.Buffer
+	assert.ErrorContains(t, run(t.Context(), []string{"-isolation", "-faults", "^no such scenario$"}, &out, io.Discard), "no scenario matches")
+	assert.Empty(t, out.String())
+}
