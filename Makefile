@@ -12,6 +12,7 @@ TIMEOUT   ?= 8m
 FUZZTIME  ?= 30s
 BENCHARGS ?=
 CHAOSARGS ?= -scale 4 -docs docs
+ISOLATIONARGS ?= -docs docs
 DEMOARGS  ?=
 PREFIX    ?= /usr/local
 
@@ -93,6 +94,11 @@ fuzz: ## run every fuzz target for FUZZTIME (30s) each
 chaos: build test-deps ## break a real cluster under load and check every reply, for minutes (CHAOSARGS)
 	$(GOBUILD) -o bin/chaos ./internal/chaos/cmd/chaos
 	bin/chaos -samaritan bin/samaritan $(CHAOSARGS)
+
+.PHONY: isolation
+isolation: build test-deps ## measure what clients of two masters feel of what happens at the third (ISOLATIONARGS)
+	$(GOBUILD) -o bin/chaos ./internal/chaos/cmd/chaos
+	bin/chaos -isolation -samaritan bin/samaritan $(ISOLATIONARGS)
 
 .PHONY: bench
 bench: build ## compare with other proxies: CPU, latency, memory (BENCHARGS)

@@ -1,11 +1,7 @@
 package chaos
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -120,16 +116,5 @@ func AboutIsolation(o IsolationOptions, started time.Time) About {
 
 // WriteIsolationDocs replaces what is between its markers of the page in dir.
 func WriteIsolationDocs(dir, text string) error {
-	path := filepath.Join(dir, DocsPage)
-	page, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	before, rest, begins := bytes.Cut(page, []byte(isolationBegin))
-	_, after, ends := bytes.Cut(rest, []byte(isolationEnd))
-	if !begins || !ends {
-		return fmt.Errorf("%s needs one %s and after it one %s", path, isolationBegin, isolationEnd)
-	}
-	text = isolationBegin + "\n\n" + strings.TrimSpace(text) + "\n\n" + isolationEnd
-	return os.WriteFile(path, slices.Concat(before, []byte(text), after), 0o644)
+	return writePage(dir, isolationBegin, isolationEnd, text)
 }

@@ -1,13 +1,10 @@
 package chaos
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -20,12 +17,6 @@ const (
 	docsBegin = "<!-- chaos:begin -->"
 	docsEnd   = "<!-- chaos:end -->"
 )
-
-// DocsPage is the page that WriteDocs writes to.
-const DocsPage = "reliability.md"
-
-// errMarkers says that a page has no place for the table.
-var errMarkers = errors.New("needs one " + docsBegin + " and after it one " + docsEnd)
 
 // About is what a report says of the run itself.
 type About struct {
@@ -168,31 +159,9 @@ func cell(text string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(text, "|", `\|`), "\n", " ")
 }
 
-// WriteDocs replaces what is between the markers of the page in dir.
+// WriteDocs replaces what is between its markers of the page in dir.
 func WriteDocs(dir string, a About, results []Result) error {
-	path := filepath.Join(dir, DocsPage)
-	page, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	page, err = between(page, Markdown(a, results))
-	if err != nil {
-		return fmt.Errorf("%s %w", path, err)
-	}
-	return os.WriteFile(path, page, 0o644)
-}
-
-// between replaces what is between the markers of a page.
-func between(page []byte, text string) ([]byte, error) {
-	begin, end := bytes.Index(page, []byte(docsBegin)), bytes.Index(page, []byte(docsEnd))
-	if bytes.Count(page, []byte(docsBegin)) != 1 || bytes.Count(page, []byte(docsEnd)) != 1 || begin > end {
-		return nil, errMarkers
-	}
-	var b bytes.Buffer
-	b.Write(page[:begin+len(docsBegin)])
-	b.WriteString("\n\n" + strings.TrimSpace(text) + "\n\n")
-	b.Write(page[end:])
-	return b.Bytes(), nil
+	return writePage(dir, docsBegin, docsEnd, Markdown(a, results))
 }
 
 // Worst puts the results of several rounds together: of each fault the largest
