@@ -61,6 +61,19 @@ func (c *client) rest(err error) {
 	c.w.hurry()
 }
 
+// resting returns the errors of the nodes that rest, by address.
+func (w *worker) resting() map[string]string {
+	errs := make(map[string]string)
+	for addr, n := range w.nodes {
+		for _, c := range n.clients {
+			if c != nil && c.resting() {
+				errs[addr] = c.health.refusal
+			}
+		}
+	}
+	return errs
+}
+
 // inherit lets a new client rest when the others of its node do.
 func (c *client) inherit() {
 	for _, other := range c.node.clients {

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -134,6 +135,9 @@ func TestNodeThatRefusesComesBackByItself(t *testing.T) {
 	for range 100 {
 		assert.Contains(t, errorOf(t, conn, "GET", there), unreachable(away.Addr))
 	}
+	shown, err := json.Marshal(p.Topology())
+	require.NoError(t, err)
+	assert.Contains(t, string(shown), unreachable(away.Addr), "the admin page says so")
 	p.moves(t, "upstream.probe_failure", 3)
 	connects := p.counter("upstream.cx_connect_fail")
 	for range 100 {

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -230,7 +231,8 @@ func (p *Proc) Topology() any {
 		ID      string   `json:"id,omitempty"`
 		Role    string   `json:"role"`
 		Master  string   `json:"master,omitempty"`
-		Healthy bool     `json:"healthy"`
+		Healthy bool     `json:"healthy"`         // as the cluster says
+		Error   string   `json:"error,omitempty"` // why the proxy cannot reach it
 		Slots   []string `json:"slots,omitempty"`
 	}
 	type view struct {
@@ -248,8 +250,9 @@ func (p *Proc) Topology() any {
 		return v
 	}
 	v.Covered = m.Covered()
+	resting := p.resting()
 	for i, n := range m.Nodes() {
-		mb := member{Addr: n.Addr, ID: n.ID, Role: "master", Healthy: n.Healthy}
+		mb := member{Addr: n.Addr, ID: n.ID, Role: "master", Healthy: n.Healthy, Error: resting[n.Addr]}
 		if n.Replica {
 			mb.Role = "replica"
 			if n.MasterIndex >= 0 {
@@ -262,6 +265,30 @@ func (p *Proc) Topology() any {
 		v.Nodes = append(v.Nodes, mb)
 	}
 	return v
+}
+
+// resting asks the workers which nodes get no requests now, and why.
+func (p *Proc) resting() map[string]string {
+	workers := p.allWorkers()
+	answers := make(chan map[string]string, len(workers))
+	asked := 0
+	for _, w := range workers {
+		if w.loop.Post(func() { answers <- w.resting() }) {
+			asked++
+		}
+	}
+	all := make(map[string]string)
+	deadline := time.NewTimer(scrapeTimeout)
+	defer deadline.Stop()
+	for range asked {
+		select {
+		case some := <-answers:
+			maps.Copy(all, some)
+		case <-deadline.C:
+			return all
+		}
+	}
+	return all
 }
 
 func listenAddress(svc *config.Service) string {
