@@ -3,6 +3,7 @@ package redis
 import (
 	"log/slog"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -88,4 +89,26 @@ func TestCommandsThatAreNotWrittenYetAreDocumented(t *testing.T) {
 		listed = append(listed, m[1])
 	}
 	assert.ElementsMatch(t, missing, listed)
+}
+
+// An operator finds every line that a service may log in the table.
+func TestEveryLogLineIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	sources, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	logged := regexp.MustCompile(`\.(?:Info|Warn|Error)\("([^":]+)`)
+	found := 0
+	for _, name := range sources {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		source, err := os.ReadFile(name)
+		require.NoError(t, err)
+		for _, m := range logged.FindAllStringSubmatch(string(source), -1) {
+			found++
+			assert.Truef(t, strings.Contains(string(page), "`"+m[1]), "%s logs %q: give it a line in docs/operations.md", name, m[1])
+		}
+	}
+	assert.Greater(t, found, 10)
 }
