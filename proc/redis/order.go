@@ -52,6 +52,9 @@ func (s *session) back(r *request) (next away) {
 		i++
 	}
 	s.away = append(s.away[:i], s.away[i+1:]...)
+	if len(s.away) == 0 {
+		s.away = nil // slots seldom move: an idle session need not keep it
+	}
 	for ; i < len(s.away); i++ {
 		if a := &s.away[i]; a.r.slot == r.slot {
 			if a.parked {
@@ -123,8 +126,16 @@ type whole struct {
 	keys keySet
 }
 
-// maxWholes bounds the list; a session with so many waits for the first of them.
-const maxWholes = 128
+const (
+	// maxWholes bounds the list; a session with so many waits for the first of them.
+	maxWholes = 128
+	// maxSpareWholes is how many lists a worker keeps for reuse.
+	maxSpareWholes = 64
+	// maxSpareKeys is the longest list of hashes that is kept with them.
+	maxSpareKeys = 256
+	// maxCompared is how many pairs of keys are compared, some ten microseconds.
+	maxCompared = 32 << 10
+)
 
 // keySet stands for the keys of a command in one slot.
 type keySet struct {
@@ -148,9 +159,14 @@ func (k *keySet) add(key []byte) {
 
 // conflicts tells whether the order of two commands matters and may be lost. With the
 // same keys it is not: as long as one of them is away, neither command is executed.
+//
+// Sets that would take long to compare count as overlapping: waiting costs a round trip.
 func (k *keySet) conflicts(o *keySet) bool {
 	if k.bloom&o.bloom == 0 || !(k.write || o.write) || slices.Equal(k.hashes, o.hashes) {
 		return false
+	}
+	if len(k.hashes) > 1 && len(o.hashes) > 1 && len(k.hashes)*len(o.hashes) > maxCompared {
+		return true
 	}
 	return slices.ContainsFunc(k.hashes, func(h uint32) bool { return slices.Contains(o.hashes, h) })
 }
@@ -223,10 +239,21 @@ func (s *session) unhold(r *request) {
 	s.wholes[last] = answered
 	s.wholes = s.wholes[:last]
 	if last == 0 {
-		s.w.wholes = append(s.w.wholes, s.wholes)
+		s.w.handBack(s.wholes)
 		s.wholes = nil
 	}
 	s.allow(stopWhole)
+}
+
+// handBack keeps an emptied list for the next session, with its lists of hashes unless
+// these are long.
+func (w *worker) handBack(list []whole) {
+	list = list[:cap(list)]
+	large := slices.ContainsFunc(list, func(h whole) bool { return cap(h.keys.hashes) > maxSpareKeys })
+	if large || len(w.wholes) >= maxSpareWholes {
+		return
+	}
+	w.wholes = append(w.wholes, list[:0])
 }
 
 // forget gives up what a closed session has parked: none of it has been executed.
@@ -238,8 +265,5 @@ func (s *session) forget() {
 			s.w.fail(gone[i].r, "ERR samaritan: the client is gone")
 		}
 	}
-	if s.wholes != nil {
-		s.w.wholes = append(s.w.wholes, s.wholes[:0])
-		s.wholes = nil
-	}
+	s.wholes = nil
 }

@@ -122,16 +122,16 @@ func (w *worker) resend(r *request, c *client, asking bool) {
 // are spread over two nodes while their slot moves. False means that this has been
 // done often enough, and that the request cannot be done key by key.
 func (w *worker) tryAgain(c *client, r *request) bool {
+	s := r.owner()
+	if s == nil || r.isStep() {
+		return false // one key alone cannot be spread over two nodes: the node talks nonsense
+	}
 	if r.waits >= tryAgainWaits {
 		if w.keyByKey(r) {
 			return true
 		}
 		w.stats.upstream.tryAgainLimit++
 		w.proc.warn.Warn("the keys of a command stay spread over two nodes", "node", c.node.addr, "command", r.info.Name)
-		return false
-	}
-	s := r.owner()
-	if s == nil {
 		return false
 	}
 	if i, wait := s.leave(r); wait {

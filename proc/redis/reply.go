@@ -78,7 +78,7 @@ func (w *worker) deliver(r *request, reply []byte, src *eventloop.Conn) {
 	}
 	if r.sent != 0 {
 		w.stats.upstream.answered++
-		w.stats.upstream.failed += uint64(r.flags&reqFailed) / uint64(reqFailed)
+		w.stats.upstream.failed += uint64(btoi(r.has(reqFailed)))
 	}
 	switch r.kind {
 	case kindPart:
