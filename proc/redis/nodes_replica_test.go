@@ -146,11 +146,14 @@ func TestAllReplicasCannotAnswer(t *testing.T) {
 func TestReplicaThatTimesOutGetsNoMoreReads(t *testing.T) {
 	t.Parallel()
 	master, first, second := startSet(t)
-	first.does(func(_ *stubConn, args []string) bool { return args[0] == "GET" || args[0] == "PING" })
 	p := startProxy(t, proxyOptions{read: redis.ReadStrategy_REPLICA, requestTimeout: shortLimit}, master.Addr).ready(t)
 	conn := connect(t, p.Addr)
+	for range 2 { // by turns: both are connected to
+		must(t, conn, "GET", "k")
+	}
+	first.does(func(_ *stubConn, args []string) bool { return args[0] == "GET" || args[0] == "PING" })
 	failed := 0
-	for range 4 { // by turns
+	for range 4 {
 		if v, err := conn.Do("GET", "k"); err != nil {
 			assert.EqualError(t, err, timedOut(first.Addr))
 			failed++
