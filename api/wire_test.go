@@ -24,7 +24,8 @@ import (
 )
 
 // schema is every field there is: a management server of the original must be
-// understood, so none of it may change. Fields of our own start at 100.
+// understood, so none of it may change. Fields of our own start at 100, save in
+// messages of our own. A "?" marks a scalar whose presence is told from its zero.
 const schema = `
 bootstrap.Bootstrap instance=1:common.Instance log=2:bootstrap.Log stats=3:bootstrap.Stats admin=4:bootstrap.Admin static_services=5:[]bootstrap.StaticService dynamic_source_config=6:bootstrap.ConfigSource
 bootstrap.Log level=1:bootstrap.Log.Level output=2:bootstrap.Log.Output
@@ -41,9 +42,10 @@ service.Listener address=1:common.Address connection_limit=2:uint32
 service.Endpoint address=1:common.Address state=2:service.Endpoint.State type=3:service.Endpoint.Type
 service.Config listener=1:service.Listener health_check=2:hc.HealthCheck connect_timeout=3:google.protobuf.Duration idle_timeout=4:google.protobuf.Duration lb_policy=5:service.LoadBalancePolicy protocol=6:protocol.Protocol tcp_option=7:protocol.TCPOption redis_option=8:protocol.RedisOption mysql_option=9:protocol.MySQLOption
 protocol.TCPOption
-protocol.RedisOption read_strategy=1:redis.ReadStrategy compression=2:redis.Compression request_timeout=100:google.protobuf.Duration slow_threshold=101:google.protobuf.Duration
+protocol.RedisOption read_strategy=1:redis.ReadStrategy compression=2:redis.Compression request_timeout=100:google.protobuf.Duration slow_threshold=101:google.protobuf.Duration hot_keys=102:redis.HotKeys
 protocol.MySQLOption
 redis.Compression enable=1:bool algorithm=2:redis.Compression.Algorithm threshold=3:uint32
+redis.HotKeys enable=1:?bool capacity=2:uint32 interval=3:google.protobuf.Duration window=4:google.protobuf.Duration log_top=5:uint32
 hc.HealthCheck interval=1:google.protobuf.Duration timeout=2:google.protobuf.Duration fall_threshold=3:uint32 rise_threshold=4:uint32 tcp_checker=5:hc.TCPChecker atcp_checker=6:hc.ATCPChecker mysql_checker=7:hc.MySQLChecker redis_checker=8:hc.RedisChecker
 hc.TCPChecker
 hc.ATCPChecker action=1:[]hc.ATCPChecker.Action
@@ -232,6 +234,8 @@ func typeOf(fd protoreflect.FieldDescriptor) string {
 		return "map[" + typeOf(fd.MapKey()) + "]" + typeOf(fd.MapValue())
 	case fd.IsList():
 		return "[]" + elemType(fd)
+	case fd.HasOptionalKeyword():
+		return "?" + elemType(fd)
 	}
 	return elemType(fd)
 }

@@ -9,6 +9,7 @@ import (
 	"samaritan/api/common"
 	"samaritan/api/hc"
 	"samaritan/api/protocol"
+	"samaritan/api/redis"
 	"samaritan/api/service"
 )
 
@@ -60,6 +61,10 @@ func fillConfig(c *service.Config) {
 	if o := c.GetRedisOption(); o != nil {
 		orDuration(&o.RequestTimeout, defaultRequestTimeout)
 		orDuration(&o.SlowThreshold, defaultSlowThreshold)
+		if o.HotKeys == nil {
+			o.HotKeys = &redis.HotKeys{}
+		}
+		fillHotKeys(o.HotKeys)
 	}
 }
 

@@ -70,6 +70,12 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 	assert.Equal(t, 5*time.Second, c.GetRedisOption().RequestTimeout.AsDuration())
 	assert.Equal(t, 50*time.Millisecond, c.GetRedisOption().SlowThreshold.AsDuration())
 	assert.Nil(t, c.HealthCheck)
+	hot := c.GetRedisOption().HotKeys
+	assert.True(t, hot.GetEnable())
+	assert.EqualValues(t, 50, hot.Capacity)
+	assert.Equal(t, 10*time.Second, hot.Interval.AsDuration())
+	assert.Equal(t, 20*time.Second, hot.Window.AsDuration())
+	assert.Zero(t, hot.LogTop)
 
 	b, err = Parse("test", []byte("log: {}"))
 	require.NoError(t, err)

@@ -51,7 +51,8 @@ func TestSecretsAreNotInTheJSON(t *testing.T) {
 	}
 }
 
-// A new field that sounds like a secret must be masked too.
+// A new field that sounds like a secret must be masked too. One that is a message is
+// not: the fields in it are looked at.
 func TestAllSecretsAreKnown(t *testing.T) {
 	var check func(protoreflect.MessageDescriptors)
 	check = func(mds protoreflect.MessageDescriptors) {
@@ -61,6 +62,9 @@ func TestAllSecretsAreKnown(t *testing.T) {
 			}
 			fields := mds.Get(i).Fields()
 			for j := range fields.Len() {
+				if fields.Get(j).Message() != nil {
+					continue
+				}
 				name := string(fields.Get(j).Name())
 				for _, word := range []string{"password", "secret", "token", "key", "auth", "credential"} {
 					assert.False(t, strings.Contains(name, word) && !isSecret(fields.Get(j)), fields.Get(j).FullName())

@@ -14,7 +14,10 @@ import (
 
 const (
 	durationName = "google.protobuf.Duration"
-	portName     = "common.Address.port"
+
+	portName        = "common.Address.port"
+	hotCapacityName = "redis.HotKeys.capacity"
+	hotLogTopName   = "redis.HotKeys.log_top"
 )
 
 func isDuration(fd protoreflect.FieldDescriptor) bool {
@@ -35,10 +38,8 @@ func (d *decoder) scalar(path string, v any, fd protoreflect.FieldDescriptor) (v
 		value, want = toBytes(v)
 	case fd.Kind() == protoreflect.BoolKind:
 		value, want = toBool(v)
-	case fd.FullName() == portName:
-		value, want = toUint32(v, math.MaxUint16)
 	case fd.Kind() == protoreflect.Uint32Kind:
-		value, want = toUint32(v, math.MaxUint32)
+		value, want = toUint32(v, maxNumber(fd))
 	default:
 		want = "of a type that a file can hold"
 	}
@@ -51,6 +52,19 @@ func (d *decoder) scalar(path string, v any, fd protoreflect.FieldDescriptor) (v
 	}
 	d.add(path, "must be %s, is %s", want, is)
 	return value, false
+}
+
+// maxNumber is the most that a number in a file may be.
+func maxNumber(fd protoreflect.FieldDescriptor) uint32 {
+	switch fd.FullName() {
+	case portName:
+		return math.MaxUint16
+	case hotCapacityName:
+		return maxHotCapacity
+	case hotLogTopName:
+		return maxHotLogTop
+	}
+	return math.MaxUint32
 }
 
 // The functions below return what v should have been, "" when it is fine.

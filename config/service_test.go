@@ -69,6 +69,10 @@ func TestNewServiceRefusesWhatTheWireCanBring(t *testing.T) {
 			c.Protocol = protocol.Protocol_Redis
 			c.ProtocolOptions = &service.Config_RedisOption{RedisOption: &protocol.RedisOption{Compression: &redis.Compression{Algorithm: 7}}}
 		}, "config.redis_option.compression.algorithm: must be one of SNAPPY, is 7"},
+		{"hot keys listed", hotKeys(&redis.HotKeys{Capacity: 1001}), "config.redis_option.hot_keys.capacity: must be 0..1000, is 1001"},
+		{"hot keys logged", hotKeys(&redis.HotKeys{LogTop: 101}), "config.redis_option.hot_keys.log_top: must be 0..100, is 101"},
+		{"interval", hotKeys(&redis.HotKeys{Interval: &durationpb.Duration{Seconds: math.MaxInt64}}), "config.redis_option.hot_keys.interval: must be a valid duration"},
+		{"window", hotKeys(&redis.HotKeys{Window: &durationpb.Duration{Seconds: 11, Nanos: -1}}), "config.redis_option.hot_keys.window: must be a valid duration"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -78,6 +82,14 @@ func TestNewServiceRefusesWhatTheWireCanBring(t *testing.T) {
 			assert.Nil(t, s)
 			assert.EqualError(t, err, `service "a": `+tt.want)
 		})
+	}
+}
+
+// hotKeys makes a config one of Redis with these settings.
+func hotKeys(h *redis.HotKeys) func(*service.Config) {
+	return func(c *service.Config) {
+		c.Protocol = protocol.Protocol_Redis
+		c.ProtocolOptions = &service.Config_RedisOption{RedisOption: &protocol.RedisOption{HotKeys: h}}
 	}
 }
 

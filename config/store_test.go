@@ -8,10 +8,14 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
+	"samaritan/api/redis"
 	"samaritan/api/service"
 )
 
@@ -112,6 +116,40 @@ func TestStoreTellsAnEndpointThatChangedItsState(t *testing.T) {
 		assert.Equal(t, service.Endpoint_UP, e.Removed[0].State)
 		assert.Equal(t, service.Endpoint_DOWN, e.Added[0].State)
 		assert.Same(t, after, e.Service)
+	})
+}
+
+// A changed option is an ordinary update of the config, whatever option it is; one
+// that is written out and means what held before is none.
+func TestStoreTellsHotKeysThatChanged(t *testing.T) {
+	with := func(h *redis.HotKeys) []*Service {
+		c := tcpConfig(1)
+		hotKeys(h)(c)
+		s, err := NewService("a", c, []*service.Endpoint{endpoint("10.0.0.1", 1)})
+		require.NoError(t, err)
+		return []*Service{s}
+	}
+	running(t, func(t *testing.T, s *Store) {
+		require.NoError(t, s.Apply("file", with(nil)))
+		drain(s)
+		written := &redis.HotKeys{Enable: proto.Bool(true), Capacity: 50, Window: durationpb.New(15 * time.Second)}
+		require.NoError(t, s.Apply("file", with(written)))
+		assert.Empty(t, drain(s))
+
+		changes := map[string]*redis.HotKeys{
+			"enable":   {Enable: proto.Bool(false)},
+			"capacity": {Capacity: 51},
+			"interval": {Interval: durationpb.New(11 * time.Second)},
+			"window":   {Window: durationpb.New(30 * time.Second)},
+			"log top":  {LogTop: 1},
+		}
+		for name, h := range changes {
+			after := with(h)
+			require.NoError(t, s.Apply("file", after))
+			e := (<-s.Events()).(ConfigChanged)
+			assert.True(t, proto.Equal(after[0].Config, e.Service.Config), name)
+			assert.Empty(t, drain(s), name)
+		}
 	})
 }
 

@@ -182,6 +182,7 @@ func (v *validator) redisOption(path string, o *protocol.RedisOption) {
 	if o.Compression != nil {
 		v.compression(path+".compression", o.Compression)
 	}
+	v.hotKeys(path+".hot_keys", o.HotKeys)
 }
 
 func (v *validator) compression(path string, c *redis.Compression) {

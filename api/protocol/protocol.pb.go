@@ -127,6 +127,8 @@ type RedisOption struct {
 	// Requests that take at least this long are counted as slow,
 	// more than zero. Default 50ms.
 	SlowThreshold *durationpb.Duration `protobuf:"bytes,101,opt,name=slow_threshold,json=slowThreshold,proto3" json:"slow_threshold,omitempty"`
+	// How the keys that are used most are found. With all defaults when absent.
+	HotKeys       *redis.HotKeys `protobuf:"bytes,102,opt,name=hot_keys,json=hotKeys,proto3" json:"hot_keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -189,6 +191,13 @@ func (x *RedisOption) GetSlowThreshold() *durationpb.Duration {
 	return nil
 }
 
+func (x *RedisOption) GetHotKeys() *redis.HotKeys {
+	if x != nil {
+		return x.HotKeys
+	}
+	return nil
+}
+
 // MySQLOption has the options of MySQL services. There are none yet.
 type MySQLOption struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -231,12 +240,13 @@ var File_api_protocol_protocol_proto protoreflect.FileDescriptor
 const file_api_protocol_protocol_proto_rawDesc = "" +
 	"\n" +
 	"\x1bapi/protocol/protocol.proto\x12\bprotocol\x1a\x15api/redis/redis.proto\x1a\x1egoogle/protobuf/duration.proto\"\v\n" +
-	"\tTCPOption\"\x83\x02\n" +
+	"\tTCPOption\"\xae\x02\n" +
 	"\vRedisOption\x128\n" +
 	"\rread_strategy\x18\x01 \x01(\x0e2\x13.redis.ReadStrategyR\freadStrategy\x124\n" +
 	"\vcompression\x18\x02 \x01(\v2\x12.redis.CompressionR\vcompression\x12B\n" +
 	"\x0frequest_timeout\x18d \x01(\v2\x19.google.protobuf.DurationR\x0erequestTimeout\x12@\n" +
-	"\x0eslow_threshold\x18e \x01(\v2\x19.google.protobuf.DurationR\rslowThreshold\"\r\n" +
+	"\x0eslow_threshold\x18e \x01(\v2\x19.google.protobuf.DurationR\rslowThreshold\x12)\n" +
+	"\bhot_keys\x18f \x01(\v2\x0e.redis.HotKeysR\ahotKeys\"\r\n" +
 	"\vMySQLOption*6\n" +
 	"\bProtocol\x12\v\n" +
 	"\aUNKNOWN\x10\x00\x12\a\n" +
@@ -266,17 +276,19 @@ var file_api_protocol_protocol_proto_goTypes = []any{
 	(redis.ReadStrategy)(0),     // 4: redis.ReadStrategy
 	(*redis.Compression)(nil),   // 5: redis.Compression
 	(*durationpb.Duration)(nil), // 6: google.protobuf.Duration
+	(*redis.HotKeys)(nil),       // 7: redis.HotKeys
 }
 var file_api_protocol_protocol_proto_depIdxs = []int32{
 	4, // 0: protocol.RedisOption.read_strategy:type_name -> redis.ReadStrategy
 	5, // 1: protocol.RedisOption.compression:type_name -> redis.Compression
 	6, // 2: protocol.RedisOption.request_timeout:type_name -> google.protobuf.Duration
 	6, // 3: protocol.RedisOption.slow_threshold:type_name -> google.protobuf.Duration
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	7, // 4: protocol.RedisOption.hot_keys:type_name -> redis.HotKeys
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_api_protocol_protocol_proto_init() }

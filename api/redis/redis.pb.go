@@ -10,6 +10,7 @@ package redis
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -185,18 +186,111 @@ func (x *Compression) GetThreshold() uint32 {
 	return 0
 }
 
+// HotKeys says how the keys that are used most are found. Each field changes
+// live: a running service takes up a new value and keeps its connections.
+type HotKeys struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Count the keys of requests. Default true; presence tells false from not
+	// given.
+	Enable *bool `protobuf:"varint,1,opt,name=enable,proto3,oneof" json:"enable,omitempty"`
+	// The most keys that are listed, 1..1000. Default 50, also for 0.
+	Capacity uint32 `protobuf:"varint,2,opt,name=capacity,proto3" json:"capacity,omitempty"`
+	// How often the counts are merged, 1s..1h. Default 10s.
+	Interval *durationpb.Duration `protobuf:"bytes,3,opt,name=interval,proto3" json:"interval,omitempty"`
+	// Over how long keys are counted: 1 to 10 intervals, rounded up to whole
+	// intervals. Default two intervals.
+	Window *durationpb.Duration `protobuf:"bytes,4,opt,name=window,proto3" json:"window,omitempty"`
+	// Log this many of the hottest keys after each interval, 0..100. Default 0,
+	// which logs nothing.
+	LogTop        uint32 `protobuf:"varint,5,opt,name=log_top,json=logTop,proto3" json:"log_top,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HotKeys) Reset() {
+	*x = HotKeys{}
+	mi := &file_api_redis_redis_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HotKeys) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HotKeys) ProtoMessage() {}
+
+func (x *HotKeys) ProtoReflect() protoreflect.Message {
+	mi := &file_api_redis_redis_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HotKeys.ProtoReflect.Descriptor instead.
+func (*HotKeys) Descriptor() ([]byte, []int) {
+	return file_api_redis_redis_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *HotKeys) GetEnable() bool {
+	if x != nil && x.Enable != nil {
+		return *x.Enable
+	}
+	return false
+}
+
+func (x *HotKeys) GetCapacity() uint32 {
+	if x != nil {
+		return x.Capacity
+	}
+	return 0
+}
+
+func (x *HotKeys) GetInterval() *durationpb.Duration {
+	if x != nil {
+		return x.Interval
+	}
+	return nil
+}
+
+func (x *HotKeys) GetWindow() *durationpb.Duration {
+	if x != nil {
+		return x.Window
+	}
+	return nil
+}
+
+func (x *HotKeys) GetLogTop() uint32 {
+	if x != nil {
+		return x.LogTop
+	}
+	return 0
+}
+
 var File_api_redis_redis_proto protoreflect.FileDescriptor
 
 const file_api_redis_redis_proto_rawDesc = "" +
 	"\n" +
-	"\x15api/redis/redis.proto\x12\x05redis\"\x98\x01\n" +
+	"\x15api/redis/redis.proto\x12\x05redis\x1a\x1egoogle/protobuf/duration.proto\"\x98\x01\n" +
 	"\vCompression\x12\x16\n" +
 	"\x06enable\x18\x01 \x01(\bR\x06enable\x12:\n" +
 	"\talgorithm\x18\x02 \x01(\x0e2\x1c.redis.Compression.AlgorithmR\talgorithm\x12\x1c\n" +
 	"\tthreshold\x18\x03 \x01(\rR\tthreshold\"\x17\n" +
 	"\tAlgorithm\x12\n" +
 	"\n" +
-	"\x06SNAPPY\x10\x00*1\n" +
+	"\x06SNAPPY\x10\x00\"\xd0\x01\n" +
+	"\aHotKeys\x12\x1b\n" +
+	"\x06enable\x18\x01 \x01(\bH\x00R\x06enable\x88\x01\x01\x12\x1a\n" +
+	"\bcapacity\x18\x02 \x01(\rR\bcapacity\x125\n" +
+	"\binterval\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\binterval\x121\n" +
+	"\x06window\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06window\x12\x17\n" +
+	"\alog_top\x18\x05 \x01(\rR\x06logTopB\t\n" +
+	"\a_enable*1\n" +
 	"\fReadStrategy\x12\n" +
 	"\n" +
 	"\x06MASTER\x10\x00\x12\v\n" +
@@ -216,19 +310,23 @@ func file_api_redis_redis_proto_rawDescGZIP() []byte {
 }
 
 var file_api_redis_redis_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_api_redis_redis_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_api_redis_redis_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_api_redis_redis_proto_goTypes = []any{
-	(ReadStrategy)(0),          // 0: redis.ReadStrategy
-	(Compression_Algorithm)(0), // 1: redis.Compression.Algorithm
-	(*Compression)(nil),        // 2: redis.Compression
+	(ReadStrategy)(0),           // 0: redis.ReadStrategy
+	(Compression_Algorithm)(0),  // 1: redis.Compression.Algorithm
+	(*Compression)(nil),         // 2: redis.Compression
+	(*HotKeys)(nil),             // 3: redis.HotKeys
+	(*durationpb.Duration)(nil), // 4: google.protobuf.Duration
 }
 var file_api_redis_redis_proto_depIdxs = []int32{
 	1, // 0: redis.Compression.algorithm:type_name -> redis.Compression.Algorithm
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	4, // 1: redis.HotKeys.interval:type_name -> google.protobuf.Duration
+	4, // 2: redis.HotKeys.window:type_name -> google.protobuf.Duration
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_api_redis_redis_proto_init() }
@@ -236,13 +334,14 @@ func file_api_redis_redis_proto_init() {
 	if File_api_redis_redis_proto != nil {
 		return
 	}
+	file_api_redis_redis_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_redis_redis_proto_rawDesc), len(file_api_redis_redis_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   1,
+			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

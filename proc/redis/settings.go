@@ -16,6 +16,16 @@ type settings struct {
 	slowThreshold  time.Duration
 	stallTimeout   time.Duration // see the constant
 	read           redis.ReadStrategy
+	hot            hotSettings
+}
+
+// hotSettings says how hot keys are found.
+type hotSettings struct {
+	enable   bool
+	capacity int           // keys that are listed, 1..1000
+	interval time.Duration // between two merges, 1s..1h
+	window   time.Duration // over which keys are counted: 1 to 10 whole intervals
+	logTop   int           // keys to log after each interval, 0..100
 }
 
 func newSettings(svc *config.Service) *settings {
@@ -28,6 +38,17 @@ func newSettings(svc *config.Service) *settings {
 		slowThreshold:  o.GetSlowThreshold().AsDuration(),
 		stallTimeout:   stallTimeout,
 		read:           o.GetReadStrategy(),
+		hot:            newHotSettings(o.GetHotKeys()),
+	}
+}
+
+func newHotSettings(h *redis.HotKeys) hotSettings {
+	return hotSettings{
+		enable:   h.GetEnable(),
+		capacity: int(h.GetCapacity()),
+		interval: h.GetInterval().AsDuration(),
+		window:   h.GetWindow().AsDuration(),
+		logTop:   int(h.GetLogTop()),
 	}
 }
 
