@@ -12,7 +12,8 @@
 //	GET  /stats               text, "name: value", sorted; ?filter=substring
 //	GET  /stats/prometheus    Prometheus text; /metrics is the same
 //	GET  /services            the services with their state and last error
-//	GET  /hotkeys, /slowlog, /topology    with ?service=
+//	GET  /slowlog, /topology    with ?service=
+//	GET  /hotkeys             with ?service= and ?count=
 //	GET  /ready               200 or 503, with the reasons
 //	GET  /live                200
 //	POST /ops/shutdown        begins a graceful shutdown; GET does too, for old scripts
@@ -51,8 +52,13 @@ const (
 	cutOff = 2 * time.Second
 )
 
-// ErrNotFound in an error of a function in [Options] makes the answer 404.
-var ErrNotFound = errors.New("not found")
+var (
+	// ErrNotFound in an error of a function in [Options] makes the answer 404.
+	ErrNotFound = errors.New("not found")
+	// ErrNotSupported in such an error makes the answer 400: what is asked about
+	// exists, but has nothing of the kind.
+	ErrNotSupported = errors.New("not supported")
+)
 
 // Options is what the server shows and does. Log and the functions must be
 // safe for use by several goroutines. Each function may be nil.
@@ -70,9 +76,10 @@ type Options struct {
 	Ready func() (ok bool, reasons []string)
 
 	// Topology, HotKeys and SlowLog return what is to be shown as JSON for the
-	// service; "" is a request that names none.
+	// service; "" is a request that names none. count is how many keys to show
+	// of each service at most, 0 for all.
 	Topology func(service string) (any, error)
-	HotKeys  func(service string) (any, error)
+	HotKeys  func(service string, count int) (any, error)
 	SlowLog  func(service string) (any, error)
 
 	// Shutdown begins the graceful shutdown and must not wait for it, since

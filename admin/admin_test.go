@@ -140,7 +140,7 @@ func full() Options {
 			}
 		},
 		Topology:    func(service string) (any, error) { return map[string]string{"service": service}, nil },
-		HotKeys:     func(service string) (any, error) { return []string{service}, nil },
+		HotKeys:     func(service string, count int) (any, error) { return []any{service, count}, nil },
 		SlowLog:     func(service string) (any, error) { return []string{service}, nil },
 		Shutdown:    func() {},
 		Reload:      func() error { return nil },
@@ -158,7 +158,10 @@ func TestEveryPathAnswers(t *testing.T) {
 				`{"name":"b","state":"failed","last_error":"bind: in use"}]`,
 		},
 		{"GET", "/topology?service=x", `{"service":"x"}`},
-		{"GET", "/hotkeys?service=x", `["x"]`},
+		{"GET", "/hotkeys", `["",0]`},
+		{"GET", "/hotkeys?service=x", `["x",0]`},
+		{"GET", "/hotkeys?service=x&count=", `["x",0]`},
+		{"GET", "/hotkeys?count=3&service=x", `["x",3]`},
 		{"GET", "/slowlog", `[""]`},
 		{"GET", "/ready", `{"ready":true,"reasons":[]}`},
 		{"GET", "/live", `{"live":true}`},
@@ -257,7 +260,7 @@ func TestErrorsOfTheProcessAreShown(t *testing.T) {
 	o := full()
 	o.Config = func() ([]byte, error) { return nil, errors.New("no config yet") }
 	o.Topology = func(s string) (any, error) { return nil, fmt.Errorf("service %q: %w", s, ErrNotFound) }
-	o.HotKeys = func(string) (any, error) { return make(chan int), nil }
+	o.HotKeys = func(string, int) (any, error) { return make(chan int), nil }
 	o.Reload = func() error { return errors.New("admin.bind: bad") }
 	o.SlowLog = func(string) (any, error) { panic("a bug") }
 	h := start(t, o)
@@ -269,6 +272,25 @@ func TestErrorsOfTheProcessAreShown(t *testing.T) {
 	requireError(t, a, 500)
 	assert.Contains(t, a.body, "admin.bind: bad")
 	assert.Equal(t, 200, h.get("/live").status)
+}
+
+func TestCountIsAtLeastOne(t *testing.T) {
+	h := start(t, full())
+	for _, count := range []string{"0", "-1", "x", "1.5", "+1", "9999999999", "%201"} {
+		a := h.get("/hotkeys?count=" + count)
+		requireError(t, a, 400)
+		assert.Contains(t, a.body, "count: must be a whole number")
+	}
+}
+
+func TestWhatAServiceDoesNotHaveIs400(t *testing.T) {
+	o := full()
+	o.HotKeys = func(s string, _ int) (any, error) {
+		return nil, fmt.Errorf("hot keys of service %q: %w", s, ErrNotSupported)
+	}
+	a := start(t, o).get("/hotkeys?service=x")
+	requireError(t, a, 400)
+	assert.Contains(t, a.body, "hot keys of service")
 }
 
 func TestReadyGivesTheReasons(t *testing.T) {

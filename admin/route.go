@@ -37,7 +37,7 @@ func (s *Server) table() map[string]*route {
 		{"/metrics", read, "the same as /stats/prometheus", false, s.prometheus},
 		{"/services", read, "the services and their state", o.Services == nil, s.services},
 		{"/topology", read, "the cluster as seen by ?service=", o.Topology == nil, s.query(o.Topology)},
-		{"/hotkeys", read, "the hottest keys of ?service=", o.HotKeys == nil, s.query(o.HotKeys)},
+		{"/hotkeys", read, "the hottest keys of ?service=, or of all; at most ?count= of each", o.HotKeys == nil, s.hotKeys},
 		{"/slowlog", read, "the slowest requests of ?service=", o.SlowLog == nil, s.query(o.SlowLog)},
 		{"/ready", read, "200 when ready to serve, else 503 with reasons", false, s.ready},
 		{"/live", read, "200", false, s.live},
@@ -171,8 +171,11 @@ func writeError(w http.ResponseWriter, status int, text string) {
 // writeFailure answers for an error of a function in Options.
 func writeFailure(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
-	if errors.Is(err, ErrNotFound) {
+	switch {
+	case errors.Is(err, ErrNotFound):
 		status = http.StatusNotFound
+	case errors.Is(err, ErrNotSupported):
+		status = http.StatusBadRequest
 	}
 	writeError(w, status, err.Error())
 }

@@ -5,9 +5,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -63,6 +65,29 @@ func (s *Server) query(f func(service string) (any, error)) http.HandlerFunc {
 		}
 		writeJSON(w, http.StatusOK, v)
 	}
+}
+
+// hotKeys is query with a bound on the keys of each service.
+func (s *Server) hotKeys(w http.ResponseWriter, r *http.Request) {
+	count, err := countOf(r)
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	s.query(func(service string) (any, error) { return s.o.HotKeys(service, count) })(w, r)
+}
+
+// countOf reads ?count=, at least 1; 0 is a request without it.
+func countOf(r *http.Request) (int, error) {
+	text := r.URL.Query().Get("count")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("count: must be a whole number from 1 on, is %q", text)
+	}
+	return int(n), nil
 }
 
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {

@@ -36,7 +36,11 @@ type options struct {
 // has reports whether a target takes part.
 func (o options) has(target string) bool { return slices.Contains(o.targets, target) }
 
-var allTargets = []string{report.Subject, report.Peer, report.Reference}
+// allTargets take part by default, moreTargets on request.
+var (
+	allTargets  = []string{report.Subject, report.Peer, report.Reference}
+	moreTargets = []string{report.Without}
+)
 
 // flags are the values as they come from the command line.
 type flags struct {
@@ -70,7 +74,7 @@ func (f *flags) register(fs *flag.FlagSet) {
 	fs.StringVar(&f.proxy, "proxy", "bin/samaritan", "`path` of the proxy under test")
 	fs.StringVar(&f.proxyArgs, "proxy-args", "", "more `arguments` for it, such as '-workers 1'")
 	fs.BoolVar(&f.standIn, "stand-in", false, "let a second twemproxy play the proxy under test: the ratios show the noise")
-	fs.StringVar(&f.targets, "targets", strings.Join(allTargets, ","), "what to measure, comma-separated `names`")
+	fs.StringVar(&f.targets, "targets", strings.Join(allTargets, ","), "what to measure, comma-separated `names`; "+report.Without+" is samaritan with hot keys switched off")
 	fs.Func("scenario", "measure only scenarios whose name matches the `regexp`; may be repeated (default all: "+strings.Join(names(), " ")+")", func(s string) error {
 		f.scenarios = append(f.scenarios, s)
 		return nil
@@ -147,8 +151,9 @@ func (f *flags) checkNumbers() error {
 
 func (f *flags) resolveTargets() error {
 	for name := range strings.SplitSeq(f.targets, ",") {
-		if !slices.Contains(allTargets, name) {
-			return fmt.Errorf("-targets: unknown target %q: want some of %s", name, strings.Join(allTargets, ","))
+		known := slices.Concat(allTargets, moreTargets)
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("-targets: unknown target %q: want some of %s", name, strings.Join(known, ","))
 		}
 		if !f.has(name) {
 			f.options.targets = append(f.options.targets, name)

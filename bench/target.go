@@ -50,8 +50,10 @@ func (s *stage) open(ctx context.Context, name string) (*target, error) {
 		return &target{name: name, addr: s.direct.Addr(), port: s.direct.Port(), pid: s.direct.Pid()}, nil
 	case name == report.Peer || s.options.standIn:
 		return s.openTwemproxy(ctx, name)
+	case name == report.Without:
+		return s.openSamaritan(ctx, name, "      redis_option: {hot_keys: {enable: false}}\n")
 	}
-	return s.openSamaritan(ctx)
+	return s.openSamaritan(ctx, name, "")
 }
 
 // launch starts a proxy and waits until check is content.
@@ -127,12 +129,13 @@ static_services:
     config:
       listener: {address: {ip: 127.0.0.1, port: %d}}
       protocol: Redis
-    endpoints:
+%s    endpoints:
 `
 
-// openSamaritan starts the proxy under test in front of the cluster.
-func (s *stage) openSamaritan(ctx context.Context) (*target, error) {
-	t, err := newTarget(report.Subject)
+// openSamaritan starts the proxy under test in front of the cluster. more is further
+// lines of the service's config.
+func (s *stage) openSamaritan(ctx context.Context, name, more string) (*target, error) {
+	t, err := newTarget(name)
 	if err != nil {
 		return nil, err
 	}
@@ -141,12 +144,12 @@ func (s *stage) openSamaritan(ctx context.Context) (*target, error) {
 		return nil, err
 	}
 	t.admin = loopback(admin)
-	dir, err := s.mkdir("samaritan")
+	dir, err := s.mkdir(name)
 	if err != nil {
 		return nil, err
 	}
 	var config strings.Builder
-	fmt.Fprintf(&config, samaritanConfig, admin, t.port)
+	fmt.Fprintf(&config, samaritanConfig, admin, t.port, more)
 	for _, n := range s.cluster.Nodes() {
 		fmt.Fprintf(&config, "      - address: {ip: 127.0.0.1, port: %d}\n", n.Port())
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"samaritan/admin"
+	"samaritan/api/protocol"
 	"samaritan/controller"
 	"samaritan/internal/stats"
 )
@@ -20,6 +21,7 @@ func (d *process) adminOptions() admin.Options {
 		Services:    d.services,
 		Ready:       d.ready,
 		Topology:    d.topology,
+		HotKeys:     d.hotKeys,
 		Shutdown:    d.stop,
 		SetLogLevel: d.log.SetLevel,
 	}
@@ -101,4 +103,41 @@ func (d *process) topology(service string) (any, error) {
 		return nil, fmt.Errorf("topology of service %q: %w", service, admin.ErrNotFound)
 	}
 	return m.Topology(), nil
+}
+
+// hotKeyFinder is a proc that finds hot keys.
+type hotKeyFinder interface{ HotKeys(count int) any }
+
+// hotKeysAnswer is a list, so that one service and all are read alike.
+type hotKeysAnswer struct {
+	Services []any `json:"services"`
+}
+
+// hotKeys returns those of a service, or of all that find some, by their names.
+func (d *process) hotKeys(service string, count int) (any, error) {
+	answer := hotKeysAnswer{Services: []any{}}
+	known := false
+	for _, s := range d.controller.Services() {
+		if service != "" && s.Name != service {
+			continue
+		}
+		known = true
+		if f, ok := d.controller.Proc(s.Name).(hotKeyFinder); ok {
+			answer.Services = append(answer.Services, f.HotKeys(count))
+		} else if service != "" {
+			return nil, noHotKeys(s)
+		}
+	}
+	if service != "" && !known {
+		return nil, fmt.Errorf("hot keys of service %q: %w", service, admin.ErrNotFound)
+	}
+	return answer, nil
+}
+
+// noHotKeys says why a service shows none: it is not one of Redis, or has no proc.
+func noHotKeys(s controller.ServiceStatus) error {
+	if s.Protocol != protocol.Protocol_Redis.String() {
+		return fmt.Errorf("hot keys of service %q: its protocol is %s, only Redis has keys: %w", s.Name, s.Protocol, admin.ErrNotSupported)
+	}
+	return fmt.Errorf("hot keys of service %q: it does not run: %w", s.Name, admin.ErrNotFound)
 }

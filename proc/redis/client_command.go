@@ -61,6 +61,7 @@ func (s *session) clientSetName(info *command.Info, frame []byte, args []resp.Ar
 		return
 	}
 	s.state.Name = string(name)
+	s.caller = 0
 	s.ok()
 }
 
@@ -91,6 +92,7 @@ func (s *session) clientSetInfo(info *command.Info, frame []byte, args []resp.Ar
 		return
 	}
 	*field = string(value)
+	s.caller = 0
 	s.ok()
 }
 

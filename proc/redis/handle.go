@@ -38,8 +38,8 @@ func (s *session) take(frame []byte, args []resp.Arg) bool {
 		return true
 	}
 	if info.Handling == command.Local {
-		if s.inFlight > 0 && switchesProtocol(info) {
-			s.stop |= stopMap // its later requests go over other connections
+		if s.inFlight > 0 && needsQuiet[info.ID] {
+			s.stop |= stopMap
 			return false
 		}
 		w.stats.count(info).total++
@@ -99,7 +99,7 @@ func (s *session) route(info *command.Info, frame []byte, args []resp.Arg) bool 
 		if len(s.wholes) > 0 && s.mustWaitKey(info, slot, key) {
 			return false
 		}
-		return s.sendSlot(info, slot, frame, nil)
+		return s.sendSlot(info, slot, frame, args, nil, nil)
 	}
 	w := s.w
 	keys, err := info.Keys(w.keys[:0], frame, args)
@@ -125,18 +125,18 @@ func (s *session) route(info *command.Info, frame []byte, args []resp.Arg) bool 
 		return s.sendSplit(info, frame, args, keys)
 	}
 	if len(keys) == 1 && len(s.wholes) == 0 {
-		return s.sendSlot(info, slot, frame, nil)
+		return s.sendSlot(info, slot, frame, args, keys, nil)
 	}
 	set := w.keySetOf(info, frame, args, keys)
 	if len(s.wholes) > 0 && s.mustWait(slot, set) {
 		return false
 	}
-	return s.sendSlot(info, slot, frame, set)
+	return s.sendSlot(info, slot, frame, args, keys, set)
 }
 
-// sendSlot sends the whole request to the owner of a slot. keys is nil when there is
-// one key only.
-func (s *session) sendSlot(info *command.Info, slot uint16, frame []byte, keys *keySet) bool {
+// sendSlot sends the whole request to the owner of a slot. keys is nil when the only one
+// is where SimpleKey says, and set when there is one only.
+func (s *session) sendSlot(info *command.Info, slot uint16, frame []byte, args []resp.Arg, keys []int, set *keySet) bool {
 	c, replica, problem := s.w.pick(info, slot, s.lane())
 	if problem != "" {
 		s.refuse(info, problem)
@@ -152,8 +152,11 @@ func (s *session) sendSlot(info *command.Info, slot uint16, frame []byte, keys *
 		r.flags |= reqReplica
 	}
 	s.push(r)
-	if keys != nil && len(keys.hashes) > 1 {
-		s.hold(r, keys)
+	if set != nil && len(set.hashes) > 1 {
+		s.hold(r, set)
+	}
+	if s.w.hot != nil {
+		s.countHits(r, c, frame, args, keys)
 	}
 	c.send(r, s.frameFor(c, frame))
 	return true

@@ -85,6 +85,7 @@ func (s *session) helloOptions(frame []byte, args []resp.Arg) string {
 				return errClientName
 			}
 			s.state.Name = string(name)
+			s.caller = 0
 			i++
 		default:
 			return "ERR Syntax error in HELLO option '" + cString(option) + "'"

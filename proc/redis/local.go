@@ -58,7 +58,7 @@ func localFuncs() map[string]localFunc {
 		"readwrite":  (*session).accept,
 		"asking":     (*session).accept,
 	}
-	for _, group := range []map[string]localFunc{clientFuncs, commandFuncs, configFuncs, clusterFuncs} {
+	for _, group := range []map[string]localFunc{clientFuncs, commandFuncs, configFuncs, clusterFuncs, hotkeyFuncs, hotkeysFuncs} {
 		for name, f := range group {
 			all[name] = f
 		}
@@ -76,18 +76,22 @@ func (s *session) local(info *command.Info, frame []byte, args []resp.Arg) {
 	f(s, info, frame, args)
 }
 
-// switchesProtocol reports whether the command may change the protocol version. The
-// requests before it went out on the node connections of the old version, those
-// behind it go out on others: they keep their order only if it waits until nothing
-// of the session is in flight.
-func switchesProtocol(info *command.Info) bool {
-	return info.ID == helloID || info.ID == resetID
-}
+// needsQuiet tells, by Info.ID, which local commands wait until nothing of their session
+// is in flight. Some may change the protocol version: the requests before them went out
+// on the node connections of the old version, those behind them go out on others, and
+// keep their order only if they wait. Others ask all loops (session.answerLater).
+var needsQuiet = makeNeedsQuiet()
 
-var (
-	helloID = command.Lookup([]byte("hello")).ID
-	resetID = command.Lookup([]byte("reset")).ID
-)
+func makeNeedsQuiet() []bool {
+	quiet := make([]bool, command.Count())
+	for id := range quiet {
+		switch command.ByID(uint16(id)).Name {
+		case "hello", "reset", "hotkey|reset", "hotkeys|start", "hotkeys|get", "hotkeys|stop", "hotkeys|reset":
+			quiet[id] = true
+		}
+	}
+	return quiet
+}
 
 // scratch is where a local reply is built.
 func (s *session) scratch() []byte { return s.w.tmp[:0] }
@@ -204,6 +208,7 @@ func (s *session) reset(*command.Info, []byte, []resp.Arg) {
 		ID: s.state.ID, Proto: 2, Created: s.state.Created,
 		LibName: s.state.LibName, LibVersion: s.state.LibVersion,
 	}
+	s.caller = 0
 	s.reply(append(s.scratch(), "+RESET\r\n"...))
 }
 

@@ -233,8 +233,6 @@ func TestClusterSlotsLeadsBackToTheProxy(t *testing.T) {
 var notWritten = []string{
 	"client|import-source", "client|kill", "client|list", "client|pause", "client|unblock", "client|unpause",
 	"cluster|countkeysinslot", "cluster|getkeysinslot",
-	"hotkey", "hotkey|help", "hotkey|list", "hotkey|reset",
-	"hotkeys|get", "hotkeys|help", "hotkeys|reset", "hotkeys|start", "hotkeys|stop",
 }
 
 func TestEveryLocalCommandHasAnAnswer(t *testing.T) {
@@ -260,9 +258,9 @@ func TestEveryLocalCommandHasAnAnswer(t *testing.T) {
 
 func TestUnsupportedLocalCommandsSaySo(t *testing.T) {
 	proxy, _ := localBackend(t)
-	out := script(t, proxy, "CLIENT KILL x\nHOTKEY\nHOTKEYS GET\nCLUSTER COUNTKEYSINSLOT 1\nCLIENT TRACKING ON")
+	out := script(t, proxy, "CLIENT KILL x\nCLUSTER COUNTKEYSINSLOT 1\nCLIENT TRACKING ON")
 	want := ""
-	for _, name := range []string{"client|kill", "hotkey", "hotkeys|get", "cluster|countkeysinslot", "client|tracking"} {
+	for _, name := range []string{"client|kill", "cluster|countkeysinslot", "client|tracking"} {
 		want += "-ERR samaritan: '" + name + "' is not supported yet\r\n"
 	}
 	assert.Equal(t, want, out)
@@ -273,7 +271,7 @@ func TestHelpTextsAreStatusLines(t *testing.T) {
 	c, err := testredis.Dial(proxy)
 	require.NoError(t, err)
 	defer c.Close()
-	for _, name := range []string{"CLIENT", "COMMAND", "CONFIG", "CLUSTER"} {
+	for _, name := range []string{"CLIENT", "COMMAND", "CONFIG", "CLUSTER", "HOTKEY", "HOTKEYS"} {
 		lines, err := c.Do(name, "HELP")
 		require.NoError(t, err)
 		require.Greater(t, len(lines.([]any)), 4, name)
@@ -288,16 +286,6 @@ func TestPingDoesNotAllocate(t *testing.T) {
 	frame := []byte("*1\r\n$4\r\nPING\r\n")
 	args := []resp.Arg{{Off: 8, Len: 4}}
 	assert.Zero(t, testing.AllocsPerRun(100, func() { s.local(pingInfo, frame, args) }))
-}
-
-func TestOnlyHelloAndResetSwitchTheProtocol(t *testing.T) {
-	var found []string
-	for id := range command.Count() {
-		if i := command.ByID(uint16(id)); switchesProtocol(i) {
-			found = append(found, i.Name)
-		}
-	}
-	assert.ElementsMatch(t, []string{"hello", "reset"}, found)
 }
 
 func TestLargeRepliesDoNotKeepTheScratch(t *testing.T) {

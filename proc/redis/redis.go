@@ -41,7 +41,11 @@ type Proc struct {
 	settings atomic.Pointer[settings]
 	svc      atomic.Pointer[config.Service]
 	topology *topology
+	hot      *hotMerger
+	callers  callers
 	dials    sync.WaitGroup
+	laters   sync.WaitGroup // what sessions have asked of other loops, and the end of a HOTKEYS session
+	tracking tracking
 
 	// set by Run before anything uses them
 	ctx      context.Context
@@ -66,6 +70,7 @@ func New(svc *config.Service, env proc.Env) (proc.Proc, error) {
 		env.Log.Warn("this build does not compress values: they pass as they are")
 	}
 	p.topology = newTopology(env.Log, seedsOf(svc), p.publish)
+	p.hot = newHotMerger(p)
 	return p, nil
 }
 
@@ -84,6 +89,7 @@ func (p *Proc) Run(ctx context.Context) error {
 
 	var running sync.WaitGroup
 	running.Go(func() { p.topology.Run(p.ctx) })
+	running.Go(func() { p.mergeHotKeys(p.ctx) })
 	accepted := make(chan error, 1)
 	running.Go(func() {
 		p.awaitFirstMap(ctx)
@@ -104,6 +110,7 @@ func (p *Proc) Run(ctx context.Context) error {
 	p.cancel()
 	running.Wait()
 	p.dials.Wait()
+	p.laters.Wait()
 	p.warn.Flush()
 	return err
 }
@@ -198,6 +205,9 @@ func (p *Proc) Update(svc *config.Service) error {
 		p.listener.SetLimit(int(svc.Config.GetListener().GetConnectionLimit()))
 	}
 	p.each(func(w *worker) { w.apply(set) })
+	if set.hot != previous.hot {
+		p.hotSettingsChanged()
+	}
 	if previous.read != set.read {
 		p.topology.trigger(causeSeeds, "")
 	}

@@ -18,6 +18,15 @@ func (w *worker) replied(c *client, r *request, reply []byte) {
 	} else {
 		r.flags &^= reqFailed
 	}
+	if r.hotWeight > 0 {
+		w.countReply(c, r, len(reply))
+	}
+	if len(reply) >= w.largeFrom {
+		w.noteLarge(r, reply)
+	}
+	if w.tracker != nil {
+		w.tracker.answered(r, reply)
+	}
 	switch r.kind {
 	case kindScan:
 		w.scanPage(c, r, reply)

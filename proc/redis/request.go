@@ -39,6 +39,10 @@ type request struct {
 	waits uint8         // of those, TRYAGAIN
 	kind  kind
 	flags requestFlags
+
+	hotKey     uint64 // hash of the key that counts the bytes of the reply
+	hotWeight  uint32 // hits that it stands for when its keys are counted, else 0
+	slotWeight uint32 // the same for its slot
 }
 
 type requestFlags uint8

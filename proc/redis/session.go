@@ -56,6 +56,7 @@ type session struct {
 	replySize  int      // moving average, bytes
 	heavy      bool     // takes the lane of those that move large values
 	stuck      int64    // loop time since which output is known to wait, 0: none waits
+	caller     uint32   // see callerNumber, 0: to be found out
 	stop       stopBits
 	overflowed bool   // about to be closed for what it does not take
 	mute       bool   // the request being handled gets no reply
@@ -79,6 +80,14 @@ func (s *session) open(conn *eventloop.Conn) {
 // Data takes up requests until they are all taken up or something holds the session
 // back.
 func (s *session) Data(b []byte) int {
+	used := s.takeUp(b)
+	if s.w.hot != nil {
+		s.w.hot.batch.Flush() // the keys are in b
+	}
+	return used
+}
+
+func (s *session) takeUp(b []byte) int {
 	used := 0
 	for used < len(b) && s.stop == 0 {
 		p := s.parser
@@ -101,6 +110,9 @@ func (s *session) Data(b []byte) int {
 				s.shareFrame = frame
 			}
 			taken := s.handle(frame, p.Args)
+			if &frame[0] != &b[used] && s.w.hot != nil {
+				s.w.hot.batch.Flush() // the frame is the parser's own, for one command
+			}
 			s.shareFrame = nil // it would keep the buffer of a session that falls idle
 			if !taken {
 				p.Reset() // it comes again once the session may go on

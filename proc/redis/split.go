@@ -173,6 +173,9 @@ func (sp *split) sendPart(i int32, info *command.Info, frame []byte, args []resp
 	if p.keys > 1 {
 		sp.parent.sess.hold(r, sp.keySet(p, info, frame, args, keys))
 	}
+	if w.hot != nil {
+		sp.countHits(r, c, frame, args, keys, len(b.B)-off)
+	}
 	c.send(r, eventloop.Ref{Buf: b, Off: off, Len: len(b.B) - off})
 }
 

@@ -160,6 +160,7 @@ func (p *Proc) emitShared(e emitter) {
 	} else {
 		e.counter("downstream.cx_restricted", 0)
 	}
+	p.emitHotKeys(e)
 	var zero snapshot
 	zero.emitTo(e)
 }

@@ -39,7 +39,13 @@ type worker struct {
 	marks   slotMarks         // scratch of splitting
 	turn    uint              // round robin over replicas
 	imports map[uint16]string // where SCAN found slots to be migrating to
+	tracker *keyTracker       // what it counts for HOTKEYS; nil while no session runs
 	stats   workerStats
+
+	hot       *hotCounts  // nil while hot keys are switched off
+	largeFrom int         // size of a request or reply from which on its values may be among the largest
+	largeLeft int         // how many may be looked at until the next sweep
+	frames    resp.Parser // for requests that have been sent
 }
 
 // view is a slot map together with this worker's nodes.
@@ -53,12 +59,13 @@ type node struct {
 	addr    string
 	clients [lanes]*client // made on first use
 	retired bool           // not in the slot map any more
+	hot     *placedCounter // made on first use, nil while hot keys are switched off
 }
 
 func newWorker(p *Proc, l *eventloop.Loop) *worker {
 	w := &worker{
 		proc: p, loop: l, settings: p.settings.Load(), nodes: make(map[string]*node),
-		parser: new(resp.Parser), drained: make(chan struct{}),
+		parser: new(resp.Parser), drained: make(chan struct{}), largeFrom: noLargeValues,
 	}
 	w.stats.init()
 	return w
@@ -68,6 +75,7 @@ func newWorker(p *Proc, l *eventloop.Loop) *worker {
 func (w *worker) start() {
 	w.apply(w.proc.settings.Load())
 	w.setMap(w.proc.topology.Map())
+	w.track(w.proc.tracking.current.Load())
 	w.sweeper = w.loop.After(sweepEvery, w.sweep)
 }
 
@@ -78,6 +86,7 @@ func (w *worker) apply(set *settings) {
 	changed := readOnly != (w.settings.read != redis.ReadStrategy_MASTER)
 	w.settings = set
 	w.stats.slowMicros = uint64(set.slowThreshold / time.Microsecond)
+	w.setHotKeys(set.hot.enable)
 	if !changed {
 		return
 	}
@@ -121,8 +130,16 @@ func (w *worker) setMap(m *cluster.Map) {
 	w.view = v
 	for addr, n := range w.nodes {
 		if n.retired && n.closeIfIdle(w.loop.Now()) {
-			delete(w.nodes, addr)
+			w.forgetNode(addr, n)
 		}
+	}
+}
+
+// forgetNode takes leave of a node. What was counted there is still to be read.
+func (w *worker) forgetNode(addr string, n *node) {
+	delete(w.nodes, addr)
+	if n.hot != nil {
+		n.hot.gone = true
 	}
 }
 
@@ -276,6 +293,7 @@ const sweepEvery = 100 * time.Millisecond
 // sweep looks for what has waited too long: requests, and a share of the sessions.
 func (w *worker) sweep() {
 	now := w.loop.Now()
+	w.paceHotKeys(now)
 	busy := false
 	for addr, n := range w.nodes {
 		for _, c := range n.clients {
@@ -285,7 +303,7 @@ func (w *worker) sweep() {
 			}
 		}
 		if n.retired && n.closeIfIdle(now) {
-			delete(w.nodes, addr)
+			w.forgetNode(addr, n)
 		}
 	}
 	// Two sweeps a second while nothing is in flight, ten while something is; all

@@ -6,11 +6,13 @@ import (
 )
 
 // Names of the targets. Subject is what the budgets are for, Peer what it is
-// compared with, Reference is Redis without a proxy.
+// compared with, Reference is Redis without a proxy. Without is Subject with hot keys
+// switched off, which tells what they cost; it takes part on request only.
 const (
 	Subject   = "samaritan"
 	Peer      = "twemproxy"
 	Reference = "redis"
+	Without   = "no-hotkeys"
 )
 
 // Run is what one round measured of one target. Times are per request, in
@@ -65,8 +67,10 @@ type Ratio struct {
 }
 
 // Ratio compares the rounds that both Subject and Peer have.
-func (s Scenario) Ratio() (Ratio, bool) {
-	subject, peer := s.Runs[Subject], s.Runs[Peer]
+func (s Scenario) Ratio() (Ratio, bool) { return s.ratio(Subject, Peer) }
+
+func (s Scenario) ratio(a, b string) (Ratio, bool) {
+	subject, peer := s.Runs[a], s.Runs[b]
 	var ratios []float64
 	for i := range min(len(subject), len(peer)) {
 		if peer[i].CPU > 0 {

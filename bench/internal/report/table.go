@@ -66,7 +66,7 @@ func (t *table) writeRule(b *strings.Builder, widths []int) {
 }
 
 // targets is the order of targets in tables.
-var targets = []string{Subject, Peer, Reference}
+var targets = []string{Subject, Without, Peer, Reference}
 
 // LoadTable renders what each target did in each scenario.
 func (r Report) LoadTable() string {
@@ -93,6 +93,9 @@ func (r Report) LoadTable() string {
 // verdict returns the cells that compare Subject with its budget; they are
 // empty for all others.
 func (s Scenario) verdict(target string) []string {
+	if r, ok := s.ratio(Without, Subject); ok && target == Without {
+		return []string{fmt.Sprintf("%.3f of %s", r.Median, Subject), fmt.Sprintf("%.3f–%.3f", r.Low, r.High), "", ""}
+	}
 	ratio, ok := s.Ratio()
 	if target != Subject || !ok {
 		return []string{"", "", "", ""}

@@ -76,9 +76,11 @@ var newerClusterRows = []Info{
 // proxyRows is the proxy's own. HOTKEYS has the shape that Redis gave it in 8.6 and is answered here.
 var proxyRows = []Info{
 	{Name: "hotkey", Arity: -1, Flags: Loading | Stale, Handling: Local, Origin: OriginProxy, Since: "1.0.0"},
+	{Name: "hotkey|big", Arity: -2, Flags: Loading | Stale, Handling: Local, Origin: OriginProxy, Since: "1.0.0"},
 	{Name: "hotkey|help", Arity: 2, Flags: Loading | Stale, Handling: Local, Origin: OriginProxy, Since: "1.0.0"},
 	{Name: "hotkey|list", Arity: -2, Flags: Loading | Stale, Handling: Local, Origin: OriginProxy, Since: "1.0.0"},
 	{Name: "hotkey|reset", Arity: 2, Flags: Loading | Stale, Handling: Local, Origin: OriginProxy, Since: "1.0.0"},
+	{Name: "hotkey|slots", Arity: -2, Flags: Loading | Stale, Handling: Local, Origin: OriginProxy, Since: "1.0.0"},
 	{Name: "hotkeys", Arity: -2, Handling: Local, Origin: OriginProxy, Since: "8.6.0"},
 	{Name: "hotkeys|get", Arity: -2, Flags: Admin | NoScript, Handling: Local, Origin: OriginProxy, Since: "8.6.0"},
 	{Name: "hotkeys|help", Arity: 2, Flags: Loading | Stale, Handling: Local, Origin: OriginProxy, Since: "8.6.0"},

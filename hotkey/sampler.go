@@ -1,0 +1,102 @@
+package hotkey
+
+import (
+	"math"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// fullRate is up to how many keys a second about all are looked at. When there are more,
+	// requests come in pipelines and cost little each, so the share shrinks with
+	// the square of the rate.
+	fullRate = 100_000
+	// leastRate is how many keys a second are looked at in any case.
+	leastRate = 25_000
+)
+
+// Sampler chooses the requests whose keys are counted. One serves all counters of a
+// goroutine, as it is the goroutine's time that it saves. Which requests are chosen is
+// left to chance (geometric skipping), so that no pattern of requests escapes.
+type Sampler struct {
+	skip   int // requests to be left out before the next
+	weight int
+	scale  float64 // turns an exponential variate into a number of requests to leave out
+	keys   int     // since paced
+	paced  int64
+	limit  int // keys a second, 0: see weightFor
+	random *rand.Rand
+}
+
+// NewSampler makes a sampler that takes everything. now is a time in nanoseconds on any
+// clock that does not jump, as in Pace.
+func NewSampler(now int64) *Sampler {
+	return &Sampler{weight: 1, paced: now, random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
+}
+
+// NewLimitedSampler is NewSampler for a sample of about limit keys a second at most.
+func NewLimitedSampler(now int64, limit int) *Sampler {
+	s := NewSampler(now)
+	s.limit = limit
+	return s
+}
+
+// Take tells whether the keys of a request are to be counted, and by how many hits each:
+// 0 leaves them out. keys is how many there are.
+func (s *Sampler) Take(keys int) (weight int) {
+	s.keys += keys
+	if s.skip--; s.skip >= 0 {
+		return 0
+	}
+	return s.taken()
+}
+
+// taken draws which request is the next, and is apart from Take so that this can be inlined.
+func (s *Sampler) taken() int {
+	s.skip = 0
+	if s.weight > 1 {
+		s.draw()
+	}
+	return s.weight
+}
+
+// Weight is by how much each hit that is taken counts: one of Weight is taken.
+func (s *Sampler) Weight() int { return s.weight }
+
+// Pick chooses one of n by chance, for what only one of several keys can have.
+func (s *Sampler) Pick(n int) int { return int(s.random.Uint32N(uint32(n))) }
+
+// weightFor returns how many requests one stands for, at a rate of keys per second.
+func (s *Sampler) weightFor(rate float64) int {
+	if s.limit > 0 {
+		return int(math.Ceil(rate / float64(s.limit)))
+	}
+	load := rate / fullRate
+	return int(min(load*load, rate/leastRate))
+}
+
+func (s *Sampler) draw() { s.skip = int(s.random.ExpFloat64() * s.scale) }
+
+// paceEvery is the shortest time over which a rate is measured.
+const paceEvery = 50 * time.Millisecond
+
+// Pace adapts the sample to the rate since the last time. It is to be called some ten
+// times a second while there are requests; calls in quick succession do nothing.
+func (s *Sampler) Pace(now int64) {
+	took := now - s.paced
+	if took < int64(paceEvery) {
+		return
+	}
+	rate := float64(s.keys) * float64(time.Second) / float64(took)
+	s.paced, s.keys = now, 0
+	weight := max(1, s.weightFor(rate))
+	if weight == s.weight {
+		return
+	}
+	s.weight = weight
+	s.skip = 0
+	if weight > 1 {
+		s.scale = -1 / math.Log1p(-1/float64(weight))
+		s.draw()
+	}
+}

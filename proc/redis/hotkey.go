@@ -1,0 +1,283 @@
+package redis
+
+import (
+	"math"
+
+	"samaritan/hotkey"
+	"samaritan/proc/redis/command"
+	"samaritan/proc/redis/resp"
+)
+
+// hotCounts is what a worker counts to find hot keys. Hits are counted when a request is
+// sent to a node for the first time, so that they show while the node does not answer;
+// bytes of replies are added when these come.
+type hotCounts struct {
+	sampler *hotkey.Sampler
+	batch   hotkey.Batch
+	sparing *hotkey.Sampler // of the requests that sampler takes, those that are counted by slot, too
+	slots   *hotkey.Slots
+	largest hotkey.Largest
+	placed  []*placedCounter // of the nodes that have been used
+}
+
+// placedCounter counts at one node. It outlives the node until it has been read.
+type placedCounter struct {
+	*hotkey.Counter
+	addr string
+	gone bool
+}
+
+const (
+	// maxHitKeys is how many keys of one command are looked at; of more keys a share is.
+	maxHitKeys = 64
+	// noLargeValues is the size from which values are of interest while none are.
+	noLargeValues = math.MaxInt
+	// slotRate is how many requests a second are counted by slot, about.
+	slotRate = 5000
+)
+
+// setHotKeys begins or ends the counting.
+func (w *worker) setHotKeys(enable bool) {
+	if enable == (w.hot != nil) {
+		return
+	}
+	if enable {
+		now := w.loop.Now()
+		w.hot = &hotCounts{
+			sampler: hotkey.NewSampler(now), sparing: hotkey.NewLimitedSampler(now, slotRate), slots: new(hotkey.Slots),
+		}
+		w.largeFrom = hotkey.LargestMin
+		return
+	}
+	w.hot = nil
+	w.largeFrom = noLargeValues
+	for _, n := range w.nodes {
+		n.hot = nil
+	}
+}
+
+// counterAt returns the counter of a node, made on first use.
+func (w *worker) counterAt(n *node) *hotkey.Counter {
+	if n.hot == nil {
+		n.hot = &placedCounter{Counter: hotkey.NewCounter(w.loop.Now()), addr: n.addr}
+		w.hot.placed = append(w.hot.placed, n.hot)
+	}
+	return n.hot.Counter
+}
+
+// countHits counts the keys of a command that is about to be sent to one node. keys is
+// nil when there is one, where SimpleKey says.
+func (s *session) countHits(r *request, c *client, frame []byte, args []resp.Arg, keys []int) {
+	w := s.w
+	if n := max(1, len(keys)); n == 1 {
+		if weight := w.hot.sampler.Take(1); weight > 0 {
+			i := int(r.info.SimpleKey)
+			if keys != nil {
+				i = keys[0]
+			}
+			w.countKey(s, r, c, weight, argument(frame, args, i), len(frame))
+		}
+	} else if weight := w.hot.sampler.Take(min(n, maxHitKeys)); weight > 0 {
+		w.countKeys(s, r, c, weight, n, len(frame), func(i int) []byte { return argument(frame, args, keys[i]) })
+	}
+	if len(frame) >= w.largeFrom {
+		if keys == nil {
+			keys = append(w.keys[:0], int(r.info.SimpleKey))
+		}
+		w.noteRequest(r, frame, args, keys)
+	}
+}
+
+// countHits counts the keys of a part. size is that of its command.
+func (sp *split) countHits(r *request, c *client, frame []byte, args []resp.Arg, keys []int, size int) {
+	w, s := sp.w, sp.parent.sess
+	p := &sp.parts[r.part]
+	if weight := w.hot.sampler.Take(min(int(p.keys), maxHitKeys)); weight > 0 {
+		if p.keys == 1 {
+			w.countKey(s, r, c, weight, argument(frame, args, keys[p.first]), size)
+		} else {
+			next := p.first
+			w.countKeys(s, r, c, weight, int(p.keys), size, func(int) []byte {
+				key := argument(frame, args, keys[next])
+				next = sp.next[next]
+				return key
+			})
+		}
+	}
+	if size < w.largeFrom {
+		return
+	}
+	some := make([]int, 0, 8)
+	for j := p.first; j >= 0; j = sp.next[j] {
+		some = append(some, keys[j])
+	}
+	w.noteRequest(r, frame, args, some)
+}
+
+// countKey counts the use of a key. size is that of the request.
+func (w *worker) countKey(s *session, r *request, c *client, weight int, key []byte, size int) {
+	h := w.hot.batch.Add(w.counterAt(c.node))
+	*h = hotkey.Hit{
+		Key: key, Hash: hotkey.Hash(key), Weight: weight, Now: r.start, Bytes: size,
+		Slot: r.slot, Command: r.info.ID, Client: s.callerNumber(), Write: !r.info.Flags.Has(command.ReadOnly),
+	}
+	r.hotKey, r.hotWeight = h.Hash, uint32(weight)
+	w.countSlot(r, weight, h.Write, size)
+}
+
+// countKeys counts the use of n keys of one slot, which next returns one after the
+// other. Of very many keys a share is counted for all.
+func (w *worker) countKeys(s *session, r *request, c *client, weight, n, size int, next func(i int) []byte) {
+	counter := w.counterAt(c.node)
+	step := (n + maxHitKeys - 1) / maxHitKeys
+	chosen := w.hot.sampler.Pick(n)
+	hit := hotkey.Hit{
+		Weight: weight * step, Now: r.start, Bytes: size / n,
+		Slot: r.slot, Command: r.info.ID, Client: s.callerNumber(), Write: !r.info.Flags.Has(command.ReadOnly),
+	}
+	for i := range n {
+		hit.Key = next(i)
+		if (i+chosen)%step != 0 {
+			continue
+		}
+		hit.Hash = hotkey.Hash(hit.Key)
+		*w.hot.batch.Add(counter) = hit
+		if i <= chosen {
+			r.hotKey = hit.Hash
+		}
+	}
+	r.hotWeight = uint32(weight)
+	w.countSlot(r, weight, hit.Write, size)
+}
+
+// countSlot counts a request whose keys are counted by their slot, or leaves it out.
+func (w *worker) countSlot(r *request, weight int, write bool, size int) {
+	if more := w.hot.sparing.Take(1); more > 0 {
+		r.slotWeight = uint32(weight * more)
+		w.hot.slots.Request(r.slot, write, size, weight*more)
+	}
+}
+
+// countReply adds the bytes of a reply to the key of its request, or to one of them, each
+// in its turn.
+func (w *worker) countReply(c *client, r *request, size int) {
+	if w.hot == nil || c.node.hot == nil {
+		return
+	}
+	c.node.hot.Replied(r.hotKey, size*int(r.hotWeight))
+	if r.slotWeight > 0 {
+		w.hot.slots.Replied(r.slot, size*int(r.slotWeight))
+	}
+}
+
+// callerNumber stands for whoever uses the session: the name that the client has given itself,
+// else its address and library.
+func (s *session) callerNumber() uint32 {
+	if s.caller == 0 {
+		name := s.state.Name
+		if name == "" {
+			name = remoteAddress(s.fd).ip
+			if s.state.LibName != "" {
+				name += " " + s.state.LibName
+			}
+		}
+		s.caller = s.w.proc.callers.number(name)
+	}
+	return s.caller
+}
+
+// maxLargeLooks is how many large requests and replies are looked at between two sweeps,
+// some ten a millisecond at most; then only what is larger than all before.
+const maxLargeLooks = 256
+
+// paceHotKeys adapts the counting to the traffic, now and then.
+func (w *worker) paceHotKeys(now int64) {
+	if w.hot == nil {
+		return
+	}
+	w.hot.sampler.Pace(now)
+	w.hot.sparing.Pace(now)
+	w.largeLeft = maxLargeLooks
+	w.largeFrom = w.hot.largest.From()
+}
+
+// offered is called when a request or reply has been looked at.
+func (w *worker) offered() {
+	w.largeFrom = w.hot.largest.From()
+	if w.largeLeft--; w.largeLeft <= 0 {
+		w.largeFrom = max(w.largeFrom, w.hot.largest.Size()+1)
+	}
+}
+
+func (w *worker) offerLarge(r *request, key []byte, size int) {
+	w.hot.largest.Offer(key, hotkey.Hash(key), r.slot, r.info.ID, size, w.loop.Now())
+}
+
+// noteRequest enters the values that a large request brings among the largest.
+func (w *worker) noteRequest(r *request, frame []byte, args []resp.Arg, keys []int) {
+	defer w.offered()
+	if r.info.Split == command.SplitMSet {
+		for _, k := range keys {
+			w.offerLarge(r, argument(frame, args, k), int(args[k+1].Len))
+		}
+		return
+	}
+	largest, all, next := 0, 0, 0
+	for i := 1; i < len(args); i++ {
+		if next < len(keys) && keys[next] == i {
+			next++
+			continue
+		}
+		largest = max(largest, int(args[i].Len))
+		all += int(args[i].Len)
+	}
+	if largest > all/2 {
+		all = largest // a value and some options
+	}
+	w.offerLarge(r, argument(frame, args, keys[0]), all)
+}
+
+// noteLarge enters the values of a large reply among the largest.
+func (w *worker) noteLarge(r *request, reply []byte) {
+	if r.info == nil || !r.has(reqRouted) || reply[0] == '-' || reply[0] == '!' {
+		return
+	}
+	defer w.offered()
+	frame := r.frame.Bytes()
+	p := &w.frames
+	defer p.Reset()
+	if n, err := p.Parse(frame); err != nil || n != len(frame) {
+		return
+	}
+	keys, err := r.info.Keys(w.keys[:0], frame, p.Args)
+	w.keys = keys
+	if err == nil && len(keys) > 0 {
+		w.noteReply(r, frame, p.Args, keys, reply)
+	}
+}
+
+// noteReply looks at what a command has got.
+func (w *worker) noteReply(r *request, frame []byte, args []resp.Arg, keys []int, reply []byte) {
+	typ, n, body, err := resp.Header(reply)
+	if err != nil {
+		return
+	}
+	size := len(reply)
+	switch {
+	case typ == '$' || typ == '=':
+		size = int(n)
+	case typ == '*' && r.info.Split == command.SplitMGet && int(n) == len(keys):
+		for _, k := range keys {
+			elem, rest, err := resp.Next(body)
+			if err != nil {
+				return
+			}
+			if typ, n, _, _ := resp.Header(elem); typ == '$' {
+				w.offerLarge(r, argument(frame, args, k), int(n))
+			}
+			body = rest
+		}
+		return
+	}
+	w.offerLarge(r, argument(frame, args, keys[0]), size)
+}

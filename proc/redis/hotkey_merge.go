@@ -1,0 +1,251 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"samaritan/hotkey"
+	"samaritan/internal/stats"
+	"samaritan/proc/redis/command"
+)
+
+// hotMerger brings what the workers count together, once in an interval.
+type hotMerger struct {
+	collector *hotkey.Collector
+	changed   chan struct{} // the settings have
+
+	mu     sync.Mutex // held while merging or resetting; guards the following
+	spare  *hotkey.Counts
+	slots  *hotkey.Slots
+	hits   atomic.Uint64
+	micros stats.Histogram // how long merges took
+}
+
+func newHotMerger(p *Proc) *hotMerger {
+	m := &hotMerger{changed: make(chan struct{}, 1), slots: new(hotkey.Slots)}
+	m.collector = hotkey.NewCollector(p.hotOptions())
+	return m
+}
+
+func (p *Proc) hotOptions() hotkey.Options {
+	set := p.settings.Load().hot
+	return hotkey.Options{
+		Capacity: set.capacity, Interval: set.interval, Window: set.window,
+		CommandName: func(id uint16) string { return command.ByID(id).Name },
+		ClientName:  p.callers.name,
+	}
+}
+
+// hotKeys returns what was hot when the last interval ended.
+func (p *Proc) hotKeys() *hotkey.Report { return p.hot.collector.Report() }
+
+// hotSettingsChanged makes the change of settings take effect.
+func (p *Proc) hotSettingsChanged() {
+	select {
+	case p.hot.changed <- struct{}{}:
+	default: // it will be seen
+	}
+}
+
+// mergeHotKeys merges until ctx ends.
+func (p *Proc) mergeHotKeys(ctx context.Context) {
+	set := p.settings.Load().hot
+	ticker := time.NewTicker(set.interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.hot.changed:
+			before := set
+			set = p.settings.Load().hot
+			p.hot.collector.Configure(p.hotOptions())
+			if set.interval != before.interval {
+				ticker.Reset(set.interval)
+			}
+			if !set.enable && before.enable {
+				p.resetHotKeys()
+			}
+		case <-ticker.C:
+			if set.enable {
+				p.mergeOnce()
+				p.logHotKeys(set.logTop)
+			}
+		}
+	}
+}
+
+// mergeOnce ends an interval.
+func (p *Proc) mergeOnce() {
+	m := p.hot
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	began := time.Now()
+	p.cutHotKeys(func(addr string, n *hotkey.Counts, now int64) {
+		m.collector.Add(addr, n, now, time.Now())
+		m.hits.Add(n.Hits())
+	}, m.collector.AddRest)
+	m.collector.Merge(time.Now())
+	m.micros.Observe(uint64(time.Since(began) / time.Microsecond))
+}
+
+// resetHotKeys forgets all that was counted, here and in the workers.
+func (p *Proc) resetHotKeys() {
+	m := p.hot
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p.cutHotKeys(func(string, *hotkey.Counts, int64) {}, func(*hotkey.Slots, *hotkey.Largest, int64, time.Time) {})
+	m.collector.Reset()
+}
+
+// cut is what one visit to a worker brings.
+type cut struct {
+	addr    string
+	counts  *hotkey.Counts
+	more    bool // there are further counters
+	off     bool // the worker counts nothing
+	now     int64
+	largest hotkey.Largest
+}
+
+// cutHotKeys takes from all workers what they have counted. It visits the loop once for
+// each counter and leaves emptied memory in exchange for what it takes, so that a visit takes no time
+// and one spare is enough. The caller holds mu.
+func (p *Proc) cutHotKeys(keys func(string, *hotkey.Counts, int64), rest func(*hotkey.Slots, *hotkey.Largest, int64, time.Time)) {
+	m := p.hot
+	answer := make(chan cut, 1)
+	for _, w := range p.allWorkers() {
+		for i := 0; ; {
+			if m.spare == nil {
+				m.spare = new(hotkey.Counts)
+			}
+			if !w.loop.Post(func() { answer <- w.cutCounter(&i, m.spare) }) {
+				break
+			}
+			c := <-answer
+			if c.counts != nil {
+				keys(c.addr, c.counts, c.now)
+				c.counts.Clear()
+				m.spare = c.counts
+			}
+			if !c.more {
+				break
+			}
+		}
+		slots := m.slots
+		if !w.loop.Post(func() { answer <- w.cutRest(&slots) }) {
+			continue
+		}
+		c := <-answer
+		if c.off {
+			continue
+		}
+		rest(slots, &c.largest, c.now, time.Now())
+		slots.Clear()
+		m.slots = slots
+	}
+}
+
+// cutCounter takes what the i-th counter has counted and goes on to the next. Those of
+// nodes that are gone are dropped.
+func (w *worker) cutCounter(i *int, spare *hotkey.Counts) cut {
+	if w.hot == nil || *i >= len(w.hot.placed) {
+		return cut{}
+	}
+	at := w.hot.placed[*i]
+	if at.gone {
+		w.hot.placed = append(w.hot.placed[:*i], w.hot.placed[*i+1:]...)
+	} else {
+		*i++
+	}
+	now := w.loop.Now()
+	return cut{addr: at.addr, counts: at.Cut(spare, now), now: now, more: true}
+}
+
+// cutRest exchanges the worker's counts of slots for the empty ones given, and takes the largest values.
+func (w *worker) cutRest(slots **hotkey.Slots) cut {
+	if w.hot == nil {
+		return cut{off: true}
+	}
+	w.hot.slots, *slots = *slots, w.hot.slots
+	c := cut{now: w.loop.Now(), largest: w.hot.largest}
+	w.hot.largest.Clear()
+	return c
+}
+
+// logHotKeys writes the hottest keys of the window into the log, in one line.
+func (p *Proc) logHotKeys(top int) {
+	r := p.hotKeys()
+	if top == 0 || len(r.Keys) == 0 {
+		return
+	}
+	var keys strings.Builder
+	for i, k := range r.Keys[:min(top, len(r.Keys))] {
+		if i > 0 {
+			keys.WriteString(", ")
+		}
+		fmt.Fprintf(&keys, "%v %.0f/s %.1f%%", k.Name, k.QPS, 100*k.Share)
+	}
+	p.env.Log.Info("hot keys", slog.Float64("qps", r.QPS), slog.Duration("window", r.Window.Round(time.Millisecond)), slog.String("keys", keys.String()))
+}
+
+// emitHotKeys reports the numbers of the hot keys, and never a key.
+func (p *Proc) emitHotKeys(e emitter) {
+	m, r := p.hot, p.hotKeys()
+	e.counter("hotkeys.hits_total", m.hits.Load())
+	e.gauge("hotkeys.tracked", r.Tracked)
+	e.emit(stats.Sample{Service: p.name, Name: "hotkeys.sample_rate", Kind: stats.Gauge, Value: r.SampleRate})
+	m.mu.Lock()
+	took := m.micros
+	m.mu.Unlock()
+	e.histogram("hotkeys.merge_micros", "", &took, 1)
+}
+
+// maxCallers is how many names of clients are told apart.
+const maxCallers = 4096
+
+// otherCallers is the name of all further ones.
+const otherCallers = "(others)"
+
+// callers gives the names of clients numbers, so that counting takes no strings.
+type callers struct {
+	mu      sync.Mutex
+	numbers map[string]uint32
+	names   []string
+}
+
+// number returns the number of a name, which is not 0.
+func (c *callers) number(name string) uint32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n, ok := c.numbers[name]; ok {
+		return n
+	}
+	if c.numbers == nil {
+		c.numbers = make(map[string]uint32)
+	}
+	if len(c.names) == maxCallers {
+		name = otherCallers
+		if n, ok := c.numbers[name]; ok {
+			return n
+		}
+	}
+	c.names = append(c.names, name)
+	c.numbers[name] = uint32(len(c.names))
+	return uint32(len(c.names))
+}
+
+// name returns the name that has the number.
+func (c *callers) name(number uint32) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if number == 0 || int(number) > len(c.names) {
+		return ""
+	}
+	return c.names[number-1]
+}
