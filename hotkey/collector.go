@@ -83,6 +83,7 @@ type interval struct {
 	sampled    uint64
 	weighted   uint64 // hits
 	places     map[string]*place
+	forgotten  uint64 // the most hits of a key that is not tracked any more
 }
 
 // place is where keys are counted: a node of the cluster.
@@ -329,11 +330,19 @@ func (c *Collector) rank() []*tracked {
 	})
 	if limit := c.o.tracked(); len(all) > limit {
 		for _, t := range all[limit:] {
-			delete(c.keys, t.hash)
+			c.forget(t)
 		}
 		all = all[:limit]
 	}
 	return all
+}
+
+// forget stops tracking a key. When it comes back, what it had is missing.
+func (c *Collector) forget(t *tracked) {
+	for i := range t.counts {
+		c.intervals[i].forgotten = max(c.intervals[i].forgotten, t.counts[i].count)
+	}
+	delete(c.keys, t.hash)
 }
 
 // count is the key's hits in the window.
@@ -365,13 +374,14 @@ func (c *Collector) build(ranked []*tracked, now time.Time) *Report {
 	at := c.current()
 	seconds := at.length().Seconds()
 	r := &Report{
-		Time: now, Interval: at.length(), Window: at.end.Sub(c.intervals[0].start),
-		QPS: float64(at.weighted) / seconds, SampleRate: 1, Tracked: len(ranked), Values: slices.Clone(c.values),
+		Time: now, Interval: at.length(),
+		QPS: float64(at.weighted) / seconds, SampleRate: 1, Tracked: len(ranked), Values: c.largestValues(),
 		SlotsByRequests: c.slots.top(slotsListed, seconds, false),
 		SlotsByBytes:    c.slots.top(slotsListed, seconds, true),
 	}
 	for _, i := range c.intervals {
 		r.Hits += i.weighted
+		r.Window += i.length()
 	}
 	if at.weighted > 0 {
 		r.SampleRate = float64(at.sampled) / float64(at.weighted)
@@ -434,6 +444,9 @@ func (c *Collector) locate(t *tracked, k *Key) {
 		}
 	}
 	for i, at := range c.intervals {
+		if t.counts[i].count == 0 {
+			k.Error += at.forgotten
+		}
 		for name, p := range at.places {
 			if _, seen := hits[name]; !seen {
 				continue

@@ -103,9 +103,11 @@ func (n *Counts) hit(h *Hit) {
 	} else {
 		countOne(&e.command, e.commands[:], number, weight)
 	}
-	if e.client.number == h.Client {
+	switch h.Client {
+	case 0: // not known
+	case e.client.number:
 		e.client.hits += weight
-	} else if h.Client != 0 {
+	default:
 		countOne(&e.client, e.clients[:], h.Client, weight)
 	}
 }

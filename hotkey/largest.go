@@ -101,25 +101,26 @@ type Value struct {
 	Slot    int       `json:"slot"`
 	Seen    time.Time `json:"seen"`
 	hash    uint64
+
+	superseded bool // a larger one of the same key is listed
 }
 
-// addValues merges what a goroutine has seen into what is known.
+// addValues merges what a goroutine has seen into what is known. Of a key that is known
+// with a larger value the last one is kept as well, for when that is too old.
 func (c *Collector) addValues(l *Largest, clock clock) {
 	for i := range l.values[:l.n] {
 		v := &l.values[i]
-		found := slices.IndexFunc(c.values, func(o Value) bool { return o.hash == v.hash })
-		if found >= 0 && c.values[found].Size > v.size {
-			continue
-		}
 		value := Value{
 			Key: slices.Clone(v.key[:min(v.length, KeyMax)]), Length: v.length, Command: c.o.CommandName(v.command),
 			Size: v.size, Slot: int(v.slot), Seen: clock.wall(v.seen), hash: v.hash,
 		}
-		if found >= 0 {
-			c.values[found] = value
-		} else {
-			c.values = append(c.values, value)
+		c.values = slices.DeleteFunc(c.values, func(o Value) bool {
+			return o.hash == v.hash && (o.Size <= v.size || o.superseded)
+		})
+		for i := range c.values {
+			value.superseded = value.superseded || c.values[i].hash == v.hash
 		}
+		c.values = append(c.values, value)
 	}
 }
 
@@ -127,5 +128,20 @@ func (c *Collector) addValues(l *Largest, clock clock) {
 func (c *Collector) pruneValues(now time.Time) {
 	c.values = slices.DeleteFunc(c.values, func(v Value) bool { return now.Sub(v.Seen) > largestFor })
 	slices.SortStableFunc(c.values, func(a, b Value) int { return compare(b.Size, a.Size) })
-	c.values = c.values[:min(len(c.values), LargestKept)]
+	listed := make(map[uint64]bool)
+	kept := c.values[:0]
+	for _, v := range c.values {
+		v.superseded = listed[v.hash]
+		if v.superseded || len(listed) < LargestKept {
+			listed[v.hash] = true
+			kept = append(kept, v)
+		}
+	}
+	clear(c.values[len(kept):])
+	c.values = kept
+}
+
+// largestValues are those to be listed, one for each key.
+func (c *Collector) largestValues() []Value {
+	return slices.DeleteFunc(slices.Clone(c.values), func(v Value) bool { return v.superseded })
 }

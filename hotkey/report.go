@@ -69,13 +69,27 @@ type Part struct {
 // Name is the name of a key, or the beginning of it. It may contain any bytes.
 type Name []byte
 
-// String is the name itself if it can be shown, else in quotes with escapes as Redis
-// shows it.
+// String is the name itself if it can be shown and does not begin with a quote, else in
+// quotes with escapes as Redis shows it.
 func (n Name) String() string {
-	if len(n) > 0 && utf8.Valid(n) && !containsUnprintable(string(n)) {
-		return string(n)
+	whole := n.wholeRunes()
+	if len(n) == 0 || n[0] == '"' || !utf8.Valid(whole) || containsUnprintable(string(whole)) {
+		return n.quoted()
 	}
-	return n.quoted()
+	return string(whole)
+}
+
+// wholeRunes leaves out the beginning of a character in which a long key was cut.
+func (n Name) wholeRunes() Name {
+	if len(n) < KeyMax {
+		return n
+	}
+	for cut := 1; cut < utf8.UTFMax; cut++ {
+		if rest := n[len(n)-cut:]; utf8.RuneStart(rest[0]) && !utf8.FullRune(rest) {
+			return n[:len(n)-cut]
+		}
+	}
+	return n
 }
 
 func (n Name) quoted() string {

@@ -77,11 +77,20 @@ func (s *Sampler) weightFor(rate float64) int {
 
 func (s *Sampler) draw() { s.skip = int(s.random.ExpFloat64() * s.scale) }
 
-// paceEvery is the shortest time over which a rate is measured.
-const paceEvery = 50 * time.Millisecond
+const (
+	// paceEvery is the shortest time over which a rate is measured.
+	paceEvery = 10 * time.Millisecond
+	// paceKeys is how many keys are taken as a sign of a higher rate.
+	paceKeys = fullRate / 10
+)
+
+// Due tells whether there have been so many keys since the last call of Pace that the
+// next should not wait.
+func (s *Sampler) Due() bool { return s.keys >= paceKeys }
 
 // Pace adapts the sample to the rate since the last time. It is to be called some ten
-// times a second while there are requests; calls in quick succession do nothing.
+// times a second while there are requests, and when Due says so; calls in quick
+// succession do nothing.
 func (s *Sampler) Pace(now int64) {
 	took := now - s.paced
 	if took < int64(paceEvery) {

@@ -28,7 +28,10 @@ func (s *Slots) Request(slot uint16, write bool, bytes, weight int) {
 }
 
 // Replied adds the size of a reply. bytes includes the weight.
-func (s *Slots) Replied(slot uint16, bytes int) { s.slots[slot%SlotCount].bytes += uint64(bytes) }
+func (s *Slots) Replied(slot uint16, bytes int) {
+	s.used = true // the request may have been in an interval before
+	s.slots[slot%SlotCount].bytes += uint64(bytes)
+}
 
 // Clear empties the counts.
 func (s *Slots) Clear() {

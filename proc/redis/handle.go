@@ -155,8 +155,13 @@ func (s *session) sendSlot(info *command.Info, slot uint16, frame []byte, args [
 	if set != nil && len(set.hashes) > 1 {
 		s.hold(r, set)
 	}
-	if s.w.hot != nil {
-		s.countHits(r, c, frame, args, keys)
+	if h := s.w.hot; h != nil {
+		if weight := h.sampler.Take(max(1, min(len(keys), maxHitKeys))); weight > 0 {
+			s.countHits(r, c, weight, frame, args, keys)
+		}
+		if len(frame) >= s.w.largeFrom {
+			s.w.noteRequest(r, frame, args, keys)
+		}
 	}
 	c.send(r, s.frameFor(c, frame))
 	return true

@@ -65,26 +65,16 @@ func (w *worker) counterAt(n *node) *hotkey.Counter {
 	return n.hot.Counter
 }
 
-// countHits counts the keys of a command that is about to be sent to one node. keys is
-// nil when there is one, where SimpleKey says.
-func (s *session) countHits(r *request, c *client, frame []byte, args []resp.Arg, keys []int) {
-	w := s.w
-	if n := max(1, len(keys)); n == 1 {
-		if weight := w.hot.sampler.Take(1); weight > 0 {
-			i := int(r.info.SimpleKey)
-			if keys != nil {
-				i = keys[0]
-			}
-			w.countKey(s, r, c, weight, argument(frame, args, i), len(frame))
-		}
-	} else if weight := w.hot.sampler.Take(min(n, maxHitKeys)); weight > 0 {
-		w.countKeys(s, r, c, weight, n, len(frame), func(i int) []byte { return argument(frame, args, keys[i]) })
-	}
-	if len(frame) >= w.largeFrom {
-		if keys == nil {
-			keys = append(w.keys[:0], int(r.info.SimpleKey))
-		}
-		w.noteRequest(r, frame, args, keys)
+// countHits counts the keys of a command in the sample that is about to be sent to one
+// node. keys is nil when there is one, where SimpleKey says.
+func (s *session) countHits(r *request, c *client, weight int, frame []byte, args []resp.Arg, keys []int) {
+	switch w := s.w; {
+	case keys == nil:
+		w.countKey(s, r, c, weight, argument(frame, args, int(r.info.SimpleKey)), len(frame))
+	case len(keys) == 1:
+		w.countKey(s, r, c, weight, argument(frame, args, keys[0]), len(frame))
+	default:
+		w.countKeys(s, r, c, weight, len(keys), len(frame), func(i int) []byte { return argument(frame, args, keys[i]) })
 	}
 }
 
@@ -213,9 +203,13 @@ func (w *worker) offerLarge(r *request, key []byte, size int) {
 	w.hot.largest.Offer(key, hotkey.Hash(key), r.slot, r.info.ID, size, w.loop.Now())
 }
 
-// noteRequest enters the values that a large request brings among the largest.
+// noteRequest enters the values that a large request brings among the largest. keys is as
+// in countHits.
 func (w *worker) noteRequest(r *request, frame []byte, args []resp.Arg, keys []int) {
 	defer w.offered()
+	if keys == nil {
+		keys = append(w.keys[:0], int(r.info.SimpleKey))
+	}
 	if r.info.Split == command.SplitMSet {
 		for _, k := range keys {
 			w.offerLarge(r, argument(frame, args, k), int(args[k+1].Len))

@@ -81,8 +81,11 @@ func (s *session) open(conn *eventloop.Conn) {
 // back.
 func (s *session) Data(b []byte) int {
 	used := s.takeUp(b)
-	if s.w.hot != nil {
-		s.w.hot.batch.Flush() // the keys are in b
+	if h := s.w.hot; h != nil {
+		h.batch.Flush() // the keys are in b
+		if h.sampler.Due() {
+			s.w.paceHotKeys(s.w.loop.Now())
+		}
 	}
 	return used
 }
