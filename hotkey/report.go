@@ -33,8 +33,8 @@ type Report struct {
 	Values []Value
 }
 
-// Key is a hot key. Counts are estimates: the true number of hits in the window is at
-// most Error away from Count, plus, when only a sample was looked at, chance: in 95 of 100 cases
+// Key is a hot key. Counts are estimates: the true number of hits in the window, at the
+// places where the key was seen, is at most Error away from Count, plus, when only a sample was looked at, chance: in 95 of 100 cases
 // that adds less than SamplingError.
 type Key struct {
 	Name          Name      `json:"key"`        // its first KeyMax bytes

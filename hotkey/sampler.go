@@ -8,11 +8,11 @@ import (
 
 const (
 	// fullRate is up to how many keys a second about all are looked at. When there are more,
-	// requests come in pipelines and cost little each, so the share shrinks with
-	// the square of the rate.
+	// requests come in pipelines and cost little each, so the number shrinks with the square
+	// of the rate.
 	fullRate = 100_000
 	// leastRate is how many keys a second are looked at in any case.
-	leastRate = 25_000
+	leastRate = 15_000
 )
 
 // Sampler chooses the requests whose keys are counted. One serves all counters of a
@@ -25,13 +25,14 @@ type Sampler struct {
 	keys   int     // since paced
 	paced  int64
 	limit  int // keys a second, 0: see weightFor
+	peers  int // samplers that share the limits, this one included
 	random *rand.Rand
 }
 
 // NewSampler makes a sampler that takes everything. now is a time in nanoseconds on any
 // clock that does not jump, as in Pace.
 func NewSampler(now int64) *Sampler {
-	return &Sampler{weight: 1, paced: now, random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
+	return &Sampler{weight: 1, peers: 1, paced: now, random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
 }
 
 // NewLimitedSampler is NewSampler for a sample of about limit keys a second at most.
@@ -63,19 +64,26 @@ func (s *Sampler) taken() int {
 // Weight is by how much each hit that is taken counts: one of Weight is taken.
 func (s *Sampler) Weight() int { return s.weight }
 
+// SetPeers says how many samplers, this one included, work for the same report at about
+// the same rate. They share what may be looked at.
+func (s *Sampler) SetPeers(n int) { s.peers = max(1, n) }
+
 // Pick chooses one of n by chance, for what only one of several keys can have.
 func (s *Sampler) Pick(n int) int { return int(s.random.Uint32N(uint32(n))) }
 
 // weightFor returns how many requests one stands for, at a rate of keys per second.
 func (s *Sampler) weightFor(rate float64) int {
+	rate *= float64(s.peers)
 	if s.limit > 0 {
 		return int(math.Ceil(rate / float64(s.limit)))
 	}
 	load := rate / fullRate
-	return int(min(load*load, rate/leastRate))
+	return int(min(load*load*load, rate/leastRate))
 }
 
-func (s *Sampler) draw() { s.skip = int(s.random.ExpFloat64() * s.scale) }
+// draw takes a logarithm and not an exponential variate by table, which would not be in
+// the processor's cache.
+func (s *Sampler) draw() { s.skip = int(-math.Log(1-s.random.Float64()) * s.scale) }
 
 const (
 	// paceEvery is the shortest time over which a rate is measured.

@@ -14,7 +14,7 @@ import (
 type hotCounts struct {
 	sampler *hotkey.Sampler
 	batch   hotkey.Batch
-	sparing *hotkey.Sampler // of the requests that sampler takes, those that are counted by slot, too
+	sparing *hotkey.Sampler // takes some of these for what needs fewer of them: slots, and bytes of replies
 	slots   *hotkey.Slots
 	largest hotkey.Largest
 	placed  []*placedCounter // of the nodes that have been used
@@ -32,8 +32,8 @@ const (
 	maxHitKeys = 64
 	// noLargeValues is the size from which values are of interest while none are.
 	noLargeValues = math.MaxInt
-	// slotRate is how many requests a second are counted by slot, about.
-	slotRate = 5000
+	// spareRate is of how many requests a second the slot and the reply are counted, about.
+	spareRate = 5000
 )
 
 // setHotKeys begins or ends the counting.
@@ -44,9 +44,9 @@ func (w *worker) setHotKeys(enable bool) {
 	if enable {
 		now := w.loop.Now()
 		w.hot = &hotCounts{
-			sampler: hotkey.NewSampler(now), sparing: hotkey.NewLimitedSampler(now, slotRate), slots: new(hotkey.Slots),
+			sampler: hotkey.NewSampler(now), sparing: hotkey.NewLimitedSampler(now, spareRate), slots: new(hotkey.Slots),
 		}
-		w.largeFrom = hotkey.LargestMin
+		w.lookForLarge()
 		return
 	}
 	w.hot = nil
@@ -94,8 +94,8 @@ func (sp *split) countHits(r *request, c *client, frame []byte, args []resp.Arg,
 			})
 		}
 	}
-	if size < w.largeFrom {
-		return
+	if size < w.largeFrom || r.info.Split != command.SplitMSet {
+		return // the others bring keys only
 	}
 	some := make([]int, 0, 8)
 	for j := p.first; j >= 0; j = sp.next[j] {
@@ -111,8 +111,7 @@ func (w *worker) countKey(s *session, r *request, c *client, weight int, key []b
 		Key: key, Hash: hotkey.Hash(key), Weight: weight, Now: r.start, Bytes: size,
 		Slot: r.slot, Command: r.info.ID, Client: s.callerNumber(), Write: !r.info.Flags.Has(command.ReadOnly),
 	}
-	r.hotKey, r.hotWeight = h.Hash, uint32(weight)
-	w.countSlot(r, weight, h.Write, size)
+	w.countRest(r, weight, h.Hash, h.Write, size)
 }
 
 // countKeys counts the use of n keys of one slot, which next returns one after the
@@ -125,6 +124,7 @@ func (w *worker) countKeys(s *session, r *request, c *client, weight, n, size in
 		Weight: weight * step, Now: r.start, Bytes: size / n,
 		Slot: r.slot, Command: r.info.ID, Client: s.callerNumber(), Write: !r.info.Flags.Has(command.ReadOnly),
 	}
+	var hash uint64
 	for i := range n {
 		hit.Key = next(i)
 		if (i+chosen)%step != 0 {
@@ -133,30 +133,31 @@ func (w *worker) countKeys(s *session, r *request, c *client, weight, n, size in
 		hit.Hash = hotkey.Hash(hit.Key)
 		*w.hot.batch.Add(counter) = hit
 		if i <= chosen {
-			r.hotKey = hit.Hash
+			hash = hit.Hash
 		}
 	}
-	r.hotWeight = uint32(weight)
-	w.countSlot(r, weight, hit.Write, size)
+	w.countRest(r, weight, hash, hit.Write, size)
 }
 
-// countSlot counts a request whose keys are counted by their slot, or leaves it out.
-func (w *worker) countSlot(r *request, weight int, write bool, size int) {
+// countRest counts a request by its slot, and takes care that the bytes of the reply will be
+// counted as those of the key with that hash; or it leaves the request out.
+func (w *worker) countRest(r *request, weight int, hash uint64, write bool, size int) {
 	if more := w.hot.sparing.Take(1); more > 0 {
-		r.slotWeight = uint32(weight * more)
+		r.hotKey, r.hotWeight = hash, uint32(weight*more)
 		w.hot.slots.Request(r.slot, write, size, weight*more)
 	}
 }
 
-// countReply adds the bytes of a reply to the key of its request, or to one of them, each
-// in its turn.
+// countReply adds the bytes of a reply to the slot and the key of its request, or to one
+// of the keys, each in its turn.
 func (w *worker) countReply(c *client, r *request, size int) {
-	if w.hot == nil || c.node.hot == nil {
+	if w.hot == nil {
 		return
 	}
-	c.node.hot.Replied(r.hotKey, size*int(r.hotWeight))
-	if r.slotWeight > 0 {
-		w.hot.slots.Replied(r.slot, size*int(r.slotWeight))
+	bytes := size * int(r.hotWeight)
+	w.hot.slots.Replied(r.slot, bytes)
+	if c.node.hot != nil {
+		c.node.hot.Replied(r.hotKey, bytes)
 	}
 }
 
@@ -185,8 +186,16 @@ func (w *worker) paceHotKeys(now int64) {
 	if w.hot == nil {
 		return
 	}
+	loops := int(w.proc.loops.Load())
+	w.hot.sampler.SetPeers(loops)
+	w.hot.sparing.SetPeers(loops)
 	w.hot.sampler.Pace(now)
 	w.hot.sparing.Pace(now)
+	w.lookForLarge()
+}
+
+// lookForLarge begins anew to look at all that is large.
+func (w *worker) lookForLarge() {
 	w.largeLeft = maxLargeLooks
 	w.largeFrom = w.hot.largest.From()
 }
@@ -206,6 +215,9 @@ func (w *worker) offerLarge(r *request, key []byte, size int) {
 // noteRequest enters the values that a large request brings among the largest. keys is as
 // in countHits.
 func (w *worker) noteRequest(r *request, frame []byte, args []resp.Arg, keys []int) {
+	if r.info.Group == "scripting" {
+		return // what is large is the script, or what it was given
+	}
 	defer w.offered()
 	if keys == nil {
 		keys = append(w.keys[:0], int(r.info.SimpleKey))

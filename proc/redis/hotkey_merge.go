@@ -175,6 +175,7 @@ func (w *worker) cutRest(slots **hotkey.Slots) cut {
 	w.hot.slots, *slots = *slots, w.hot.slots
 	c := cut{now: w.loop.Now(), largest: w.hot.largest}
 	w.hot.largest.Clear()
+	w.lookForLarge()
 	return c
 }
 
@@ -229,7 +230,7 @@ func (c *callers) number(name string) uint32 {
 	if c.numbers == nil {
 		c.numbers = make(map[string]uint32)
 	}
-	if len(c.names) == maxCallers {
+	if len(c.names) >= maxCallers {
 		name = otherCallers
 		if n, ok := c.numbers[name]; ok {
 			return n

@@ -40,9 +40,8 @@ type request struct {
 	kind  kind
 	flags requestFlags
 
-	hotKey     uint64 // hash of the key that counts the bytes of the reply
-	hotWeight  uint32 // hits that it stands for when its keys are counted, else 0
-	slotWeight uint32 // the same for its slot
+	hotKey    uint64 // hash of the key that counts the bytes of the reply
+	hotWeight uint32 // requests that it stands for when the bytes of its reply are counted, else 0
 }
 
 type requestFlags uint8

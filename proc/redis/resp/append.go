@@ -92,7 +92,7 @@ func AppendDouble(dst []byte, v float64, resp3 bool) []byte {
 	case math.IsNaN(v):
 		text = append(text, "nan"...)
 	default:
-		text = strconv.AppendFloat(text, v, 'g', -1, 64)
+		text = strconv.AppendFloat(text, v, floatFormat(v), -1, 64)
 	}
 	if !resp3 {
 		return appendBulk(dst, text)
@@ -100,6 +100,14 @@ func AppendDouble(dst []byte, v float64, resp3 bool) []byte {
 	dst = append(dst, ',')
 	dst = append(dst, text...)
 	return append(dst, '\r', '\n')
+}
+
+// floatFormat chooses an exponent for the numbers that Redis writes with one.
+func floatFormat(v float64) byte {
+	if a := math.Abs(v); a != 0 && (a < 1e-4 || a >= 1e17) {
+		return 'e'
+	}
+	return 'f'
 }
 
 // AppendVerbatim appends a text for people with its format, "txt" or "mkd"; in RESP2 a bulk
