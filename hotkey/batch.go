@@ -1,11 +1,12 @@
 package hotkey
 
 // batchSize is how many hits are counted together.
-const batchSize = 32
+const batchSize = 64
 
-// Batch holds hits back until several of them can be counted together: then the
-// processor waits for the memory that they are counted in once, not each time, which makes a hit of a
-// pipeline two to three times cheaper. It belongs to one goroutine; the zero value is empty.
+// Batch holds hits back until several of them can be counted together. That is for when
+// other work between two hits takes the counter's memory out of the processor's cache: a batch waits for
+// all of it once. With nothing in between it gains nothing. It belongs to one goroutine; the zero
+// value is empty.
 type Batch struct {
 	n        int
 	counters [batchSize]*Counter

@@ -100,6 +100,12 @@ func (c *client) send(r *request, frame eventloop.Ref) {
 	}
 }
 
+// takeAll empties the line and returns what was in it, in order.
+func (c *client) takeAll() []*request {
+	c.w.flushHits() // their keys are in the window
+	return c.fifo.take()
+}
+
 func (c *client) dial() {
 	if c.w.ended {
 		c.failAll("ERR samaritan: " + errShutdown.Error())

@@ -155,15 +155,16 @@ func (s *session) sendSlot(info *command.Info, slot uint16, frame []byte, args [
 	if set != nil && len(set.hashes) > 1 {
 		s.hold(r, set)
 	}
+	sent := s.frameFor(c, frame)
 	if h := s.w.hot; h != nil {
 		if weight := h.sampler.Take(max(1, min(len(keys), maxHitKeys))); weight > 0 {
-			s.countHits(r, c, weight, frame, args, keys)
+			s.countHits(r, c, weight, sent.Bytes(), args, keys)
 		}
 		if len(frame) >= s.w.largeFrom {
 			s.w.noteRequest(r, frame, args, keys)
 		}
 	}
-	c.send(r, s.frameFor(c, frame))
+	c.send(r, sent)
 	return true
 }
 

@@ -128,7 +128,7 @@ func (c *client) dialFailed(err error, probe bool) {
 	c.w.proc.warn.Warn("cannot connect to node", "node", c.node.addr, "error", err)
 	c.rest(err)
 	c.w.proc.topology.trigger(causeConnection, "")
-	lost := c.fifo.take()
+	lost := c.takeAll()
 	c.bytes = 0
 	for _, r := range lost {
 		if !r.has(reqReplica) || !c.w.askAnother(r, c) {
@@ -211,7 +211,7 @@ func (c *client) expire(now, limit int64) {
 // expireUnsent is expire while the connection is still being made: as nothing has been
 // sent, requests just leave the line, each with the ASKING before it.
 func (c *client) expireUnsent(now, limit int64) {
-	all := c.fifo.take()
+	all := c.takeAll()
 	old := all[:0]
 	c.bytes = 0
 	var asking *request
@@ -255,7 +255,7 @@ var errSilent = errors.New("the node is silent")
 func (c *client) silent() {
 	u := &c.w.stats.upstream
 	u.silences++
-	lost := c.fifo.take()
+	lost := c.takeAll()
 	c.bytes = 0
 	c.w.proc.warn.Warn("node timed out, its connection is closed", "node", c.node.addr, "requests", len(lost), "limit", c.w.settings.requestTimeout)
 	text := c.timedOut()

@@ -13,7 +13,9 @@ import (
 // bytes of replies are added when these come.
 type hotCounts struct {
 	sampler *hotkey.Sampler
-	batch   hotkey.Batch
+	batch   hotkey.Batch // hits of this iteration of the loop
+	pending bool         // flush is to run at its end
+	flush   func()
 	sparing *hotkey.Sampler // takes some of these for what needs fewer of them: slots, and bytes of replies
 	slots   *hotkey.Slots
 	largest hotkey.Largest
@@ -46,6 +48,7 @@ func (w *worker) setHotKeys(enable bool) {
 		w.hot = &hotCounts{
 			sampler: hotkey.NewSampler(now), sparing: hotkey.NewLimitedSampler(now, spareRate), slots: new(hotkey.Slots),
 		}
+		w.hot.flush = w.hot.flushNow
 		w.lookForLarge()
 		return
 	}
@@ -65,8 +68,23 @@ func (w *worker) counterAt(n *node) *hotkey.Counter {
 	return n.hot.Counter
 }
 
+// flushNow counts the hits that were held back. It has to come before the memory that their
+// keys are in is used again, which is the windows of the nodes' clients.
+func (h *hotCounts) flushNow() {
+	h.pending = false
+	h.batch.Flush()
+}
+
+// flushHits is flushNow for when requests are dropped that may be in the batch.
+func (w *worker) flushHits() {
+	if w.hot != nil {
+		w.hot.batch.Flush()
+	}
+}
+
 // countHits counts the keys of a command in the sample that is about to be sent to one
-// node. keys is nil when there is one, where SimpleKey says.
+// node. frame is the one that the node's client has. keys is nil when there is one, where
+// SimpleKey says.
 func (s *session) countHits(r *request, c *client, weight int, frame []byte, args []resp.Arg, keys []int) {
 	switch w := s.w; {
 	case keys == nil:
@@ -78,23 +96,29 @@ func (s *session) countHits(r *request, c *client, weight int, frame []byte, arg
 	}
 }
 
-// countHits counts the keys of a part. size is that of its command.
-func (sp *split) countHits(r *request, c *client, frame []byte, args []resp.Arg, keys []int, size int) {
+// countHits counts the keys of a part. frame is the command, and sent what the part sends
+// of it, of which the first key's argument begins at pos.
+func (sp *split) countHits(r *request, c *client, frame []byte, args []resp.Arg, keys []int, sent []byte, pos, step int) {
 	w, s := sp.w, sp.parent.sess
 	p := &sp.parts[r.part]
 	if weight := w.hot.sampler.Take(min(int(p.keys), maxHitKeys)); weight > 0 {
+		j := p.first
+		next := func(int) []byte {
+			k := keys[j]
+			raw := rawArguments(frame, args, k, step)
+			line := len(rawArguments(frame, args, k, 1)) - int(args[k].Len) - len("\r\n")
+			key := sent[pos+line : pos+line+int(args[k].Len)]
+			pos += len(raw)
+			j = sp.next[j]
+			return key
+		}
 		if p.keys == 1 {
-			w.countKey(s, r, c, weight, argument(frame, args, keys[p.first]), size)
+			w.countKey(s, r, c, weight, next(0), len(sent))
 		} else {
-			next := p.first
-			w.countKeys(s, r, c, weight, int(p.keys), size, func(int) []byte {
-				key := argument(frame, args, keys[next])
-				next = sp.next[next]
-				return key
-			})
+			w.countKeys(s, r, c, weight, int(p.keys), len(sent), next)
 		}
 	}
-	if size < w.largeFrom || r.info.Split != command.SplitMSet {
+	if len(sent) < w.largeFrom || r.info.Split != command.SplitMSet {
 		return // the others bring keys only
 	}
 	some := make([]int, 0, 8)
@@ -142,6 +166,13 @@ func (w *worker) countKeys(s *session, r *request, c *client, weight, n, size in
 // countRest counts a request by its slot, and takes care that the bytes of the reply will be
 // counted as those of the key with that hash; or it leaves the request out.
 func (w *worker) countRest(r *request, weight int, hash uint64, write bool, size int) {
+	switch {
+	case size >= shareMin:
+		w.hot.batch.Flush() // large memory may move before the end of the iteration
+	case !w.hot.pending:
+		w.hot.pending = true
+		w.loop.AtEnd(w.hot.flush)
+	}
 	if more := w.hot.sparing.Take(1); more > 0 {
 		r.hotKey, r.hotWeight = hash, uint32(weight*more)
 		w.hot.slots.Request(r.slot, write, size, weight*more)

@@ -157,6 +157,7 @@ func (w *worker) cutCounter(i *int, spare *hotkey.Counts) cut {
 	if w.hot == nil || *i >= len(w.hot.placed) {
 		return cut{}
 	}
+	w.flushHits()
 	at := w.hot.placed[*i]
 	if at.gone {
 		w.hot.placed = append(w.hot.placed[:*i], w.hot.placed[*i+1:]...)

@@ -42,7 +42,7 @@ func (c *client) Closed(err error) {
 // salvage goes through the requests of a broken connection: those that only read and
 // may be asked again go to a new connection, the others fail.
 func (c *client) salvage(text string) {
-	lost := c.fifo.take()
+	lost := c.takeAll()
 	c.bytes = 0
 	writes := lastWrites(lost)
 	for i, r := range lost {
@@ -87,7 +87,7 @@ func lastWrites(lost []*request) map[sessionSlot]int {
 
 // failAll answers every request in line with an error.
 func (c *client) failAll(text string) {
-	lost := c.fifo.take()
+	lost := c.takeAll()
 	c.bytes = 0
 	for _, r := range lost {
 		c.w.lose(r, text)

@@ -81,11 +81,8 @@ func (s *session) open(conn *eventloop.Conn) {
 // back.
 func (s *session) Data(b []byte) int {
 	used := s.takeUp(b)
-	if h := s.w.hot; h != nil {
-		h.batch.Flush() // the keys are in b
-		if h.sampler.Due() {
-			s.w.paceHotKeys(s.w.loop.Now())
-		}
+	if h := s.w.hot; h != nil && h.sampler.Due() {
+		s.w.paceHotKeys(s.w.loop.Now())
 	}
 	return used
 }
@@ -113,9 +110,6 @@ func (s *session) takeUp(b []byte) int {
 				s.shareFrame = frame
 			}
 			taken := s.handle(frame, p.Args)
-			if &frame[0] != &b[used] && s.w.hot != nil {
-				s.w.hot.batch.Flush() // the frame is the parser's own, for one command
-			}
 			s.shareFrame = nil // it would keep the buffer of a session that falls idle
 			if !taken {
 				p.Reset() // it comes again once the session may go on

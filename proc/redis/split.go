@@ -166,6 +166,7 @@ func (sp *split) sendPart(i int32, info *command.Info, frame []byte, args []resp
 	off := len(b.B)
 	b.B = resp.AppendArrayHeader(b.B, 1+int(p.keys)*step)
 	b.B = resp.AppendBulk(b.B, name)
+	pos := len(b.B) - off
 	for j := p.first; j >= 0; j = sp.next[j] {
 		b.B = append(b.B, rawArguments(frame, args, keys[j], step)...)
 	}
@@ -174,7 +175,7 @@ func (sp *split) sendPart(i int32, info *command.Info, frame []byte, args []resp
 		sp.parent.sess.hold(r, sp.keySet(p, info, frame, args, keys))
 	}
 	if w.hot != nil {
-		sp.countHits(r, c, frame, args, keys, len(b.B)-off)
+		sp.countHits(r, c, frame, args, keys, b.B[off:], pos, step)
 	}
 	c.send(r, eventloop.Ref{Buf: b, Off: off, Len: len(b.B) - off})
 }
