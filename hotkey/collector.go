@@ -30,9 +30,9 @@ const (
 	defaultCapacity = 50
 	defaultInterval = 10 * time.Second
 	maxIntervals    = 10
-	// minTracked is how many keys are remembered at least, so that one that comes and goes
-	// at the end of the list keeps its counter.
-	minTracked  = 256
+	// minOffered is how many keys of a counter are looked at at least, and twice as many are
+	// remembered, so that one that comes and goes at the end of the list keeps its counts.
+	minOffered  = 256
 	slotsListed = 16
 	partsOfAKey = 8
 )
@@ -61,7 +61,9 @@ func (o Options) intervals() int {
 	return int(min(max(1, (o.Window+o.Interval-1)/o.Interval), maxIntervals))
 }
 
-func (o Options) tracked() int { return max(minTracked, 4*o.Capacity) }
+func (o Options) offered() int { return max(minOffered, 4*o.Capacity) }
+
+func (o Options) tracked() int { return 2 * o.offered() }
 
 // Collector merges what counters have counted. Its methods may be called by several
 // goroutines.
@@ -83,7 +85,7 @@ type interval struct {
 	sampled    uint64
 	weighted   uint64 // hits
 	places     map[string]*place
-	forgotten  uint64 // the most hits of a key that is not tracked any more
+	forgotten  uint64 // the most hits that a key may have had that is not tracked any more
 }
 
 // place is where keys are counted: a node of the cluster.
@@ -97,9 +99,11 @@ type tracked struct {
 	hash        uint64
 	name        Name
 	length      int
+	node        string // where it was when it was last used
 	slot        uint16
 	heat        uint8
-	halved      int // how often, since last
+	sum         uint64 // of counts, as rank has found it
+	halved      int    // how often, since last
 	first, last time.Time
 	peak        float64
 	counts      []keyCount // by interval, in the order of Collector.intervals
@@ -181,7 +185,7 @@ func (c *Collector) Add(where string, n *Counts, now int64, wall time.Time) {
 		at.places[where] = p
 	}
 	p.hits += n.weighted
-	chosen, floor := n.largest(c.o.tracked())
+	chosen, floor := n.largest(c.o.offered())
 	p.floor += floor
 	for _, i := range chosen {
 		c.enter(where, floor, &n.entries[i], uint64(n.sets[i/ways].counts[i%ways]), cl)
@@ -198,6 +202,23 @@ func (c *Collector) AddRest(s *Slots, l *Largest, now int64, wall time.Time) {
 	}
 	if l != nil {
 		c.addValues(l, clock{now, wall})
+	}
+}
+
+// Reply is the size of a reply that came after the end of the interval of its request.
+type Reply struct {
+	Hash  uint64 // of the key
+	Bytes uint64 // includes the weight of the hit
+}
+
+// AddReplies adds such replies to the keys that are still known.
+func (c *Collector) AddReplies(list []Reply) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range list {
+		if t := c.keys[r.Hash]; t != nil {
+			t.counts[len(t.counts)-1].out += r.Bytes
+		}
 	}
 }
 
@@ -319,15 +340,14 @@ func (c *Collector) heat(t *tracked, at *interval, now time.Time) {
 func (c *Collector) rank() []*tracked {
 	all := make([]*tracked, 0, len(c.keys))
 	for hash, t := range c.keys {
-		if t.count() == 0 && t.heat == 0 {
+		t.sum = t.count()
+		if t.sum == 0 && t.heat == 0 {
 			delete(c.keys, hash)
 			continue
 		}
 		all = append(all, t)
 	}
-	slices.SortFunc(all, func(a, b *tracked) int {
-		return cmp.Or(compare(b.count(), a.count()), compare(b.heat, a.heat), b.last.Compare(a.last), slices.Compare(a.name, b.name))
-	})
+	slices.SortFunc(all, compareHeat)
 	if limit := c.o.tracked(); len(all) > limit {
 		for _, t := range all[limit:] {
 			c.forget(t)
@@ -337,12 +357,47 @@ func (c *Collector) rank() []*tracked {
 	return all
 }
 
+// compareHeat puts the hotter key first.
+func compareHeat(a, b *tracked) int {
+	if a.sum != b.sum {
+		return compare(b.sum, a.sum)
+	}
+	if a.heat != b.heat {
+		return compare(b.heat, a.heat)
+	}
+	return cmp.Or(b.last.Compare(a.last), slices.Compare(a.name, b.name))
+}
+
 // forget stops tracking a key. When it comes back, what it had is missing.
 func (c *Collector) forget(t *tracked) {
-	for i := range t.counts {
-		c.intervals[i].forgotten = max(c.intervals[i].forgotten, t.counts[i].count)
+	for i, at := range c.intervals {
+		if n := t.counts[i].count; n > 0 {
+			at.forgotten = max(at.forgotten, n+at.missed(&t.counts[i], t.counts[i].seenAt))
+		}
 	}
 	delete(c.keys, t.hash)
+}
+
+// missed is how many hits the key may have had in the interval, at the places that seen
+// tells, that no counter has reported.
+func (i *interval) missed(k *keyCount, seen func(place string) bool) (most uint64) {
+	for name, p := range i.places {
+		if !seen(name) {
+			continue
+		}
+		unreported := p.floor
+		for _, at := range k.places {
+			if at.name == name {
+				unreported -= min(unreported, at.floor)
+			}
+		}
+		most += unreported
+	}
+	return most
+}
+
+func (k *keyCount) seenAt(place string) bool {
+	return slices.ContainsFunc(k.places, func(p keyPlace) bool { return p.name == place })
 }
 
 // count is the key's hits in the window.
@@ -429,7 +484,8 @@ func (c *Collector) show(t *tracked, r *Report) Key {
 	return k
 }
 
-// locate finds where the key is, and what may have been missed there.
+// locate finds where the key is, and what may have been missed at the places where it
+// was seen.
 func (c *Collector) locate(t *tracked, k *Key) {
 	hits := make(map[string]uint64)
 	for i := range t.counts {
@@ -437,6 +493,7 @@ func (c *Collector) locate(t *tracked, k *Key) {
 			hits[p.name] += p.count
 		}
 	}
+	seen := func(place string) bool { return hits[place] > 0 }
 	var most, all uint64
 	for name, n := range hits {
 		if n > most || n == most && name < k.Node {
@@ -444,25 +501,19 @@ func (c *Collector) locate(t *tracked, k *Key) {
 		}
 	}
 	for i, at := range c.intervals {
+		missed := at.missed(&t.counts[i], seen)
 		if t.counts[i].count == 0 {
-			k.Error += at.forgotten
+			missed = max(missed, at.forgotten)
 		}
-		for name, p := range at.places {
-			if _, seen := hits[name]; !seen {
-				continue
-			}
-			if name == k.Node {
-				all += p.hits
-			}
-			missed := p.floor
-			for _, kp := range t.counts[i].places {
-				if kp.name == name {
-					missed -= min(missed, kp.floor)
-				}
-			}
-			k.Error += missed
+		k.Error += missed
+		if p := at.places[k.Node]; p != nil {
+			all += p.hits
 		}
 	}
+	if k.Node == "" {
+		k.Node = t.node
+	}
+	t.node = k.Node
 	k.NodeShare = share(most, all)
 }
 

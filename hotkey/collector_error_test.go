@@ -69,13 +69,13 @@ func TestCountsOfAWindowAreWithinTheirErrors(t *testing.T) {
 // A key that was counted, and is forgotten because so many others are hotter, has had
 // hits in the window all the same when it comes back.
 func TestErrorsCoverWhatWasForgottenOfAKey(t *testing.T) {
-	r := newRig(Options{Interval: time.Second, Window: 2 * time.Second, Capacity: 10}, "a", "b")
-	for i := range 256 { // as many as the collector remembers
-		r.hit(1, "hotter"+strconv.Itoa(i), 20)
+	r := newRig(Options{Interval: time.Second, Window: 2 * time.Second, Capacity: 10}, "a", "b", "c")
+	for i := range 512 { // as many as the collector remembers
+		r.hit(1+i%2, "hotter"+strconv.Itoa(i), 20)
 	}
 	r.hit(0, "k", 10)
 	rep := r.end(time.Second)
-	require.Equal(t, 256, rep.Tracked)
+	require.Equal(t, 512, rep.Tracked)
 	r.hit(0, "k", 100)
 	rep = r.end(time.Second)
 	require.Contains(t, names(rep.Keys), "k")

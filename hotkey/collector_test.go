@@ -268,7 +268,7 @@ func TestTheCollectorRemembersABoundedNumberOfKeys(t *testing.T) {
 	}
 	o := Options{Interval: time.Second, Window: 3 * time.Second, Capacity: 100}
 	r := newRig(o, where...)
-	bound := func(capacity int) int { return max(256, 4*capacity) }
+	bound := func(capacity int) int { return 2 * max(256, 4*capacity) }
 	check := func(capacity int) {
 		t.Helper()
 		for i := range 100_000 {

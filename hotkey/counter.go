@@ -27,13 +27,19 @@ func NewCounter(now int64) *Counter {
 // Hit counts one use of a key.
 func (c *Counter) Hit(h *Hit) { c.counts.hit(h) }
 
-// Replied adds the bytes of a reply to the key that it is for, if that is counted. bytes
-// includes the weight of the hit.
-func (c *Counter) Replied(hash uint64, bytes int) {
-	if set, way := c.counts.find(hash); way >= 0 {
-		c.counts.entries[set*ways+way].out += uint64(bytes)
+// Replied adds the bytes of a reply to the key that it is for; bytes includes the weight of
+// the hit. False means that the key is not among those that are counted in this interval.
+func (c *Counter) Replied(hash uint64, bytes int) bool {
+	set, way := c.counts.find(hash)
+	if way < 0 {
+		return false
 	}
+	c.counts.entries[set*ways+way].out += uint64(bytes)
+	return true
 }
+
+// Since is when the interval began.
+func (c *Counter) Since() int64 { return c.counts.start }
 
 // Hits is how many there were: the sum of the weights.
 func (n *Counts) Hits() uint64 { return n.weighted }

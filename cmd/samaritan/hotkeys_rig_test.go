@@ -284,7 +284,8 @@ func newSenders(t *testing.T, c *child, z *zipf) []*sender {
 	library := func(g *goredis.Client) string {
 		info, err := g.ClientInfo(t.Context()).Result()
 		require.NoError(t, err)
-		return "127.0.0.1 " + info.LibName
+		lib, _, _ := strings.Cut(info.LibName, "(")
+		return "127.0.0.1 " + lib
 	}
 	plain, named := c.goRedis(2, ""), c.goRedis(3, "orders")
 	return []*sender{

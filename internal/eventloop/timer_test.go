@@ -138,3 +138,26 @@ func TestTimersMayBeStoppedAfterTheLoop(t *testing.T) {
 		require.NotPanics(t, timer.Stop)
 	}
 }
+
+func TestAtEndRunsOnceBehindAllElse(t *testing.T) {
+	r := newRig(t)
+	var ran []string
+	r.l.Post(func() {
+		r.l.AtEnd(func() { ran = append(ran, "end") })
+		r.l.After(0, func() { ran = append(ran, "timer of the next iteration") })
+		ran = append(ran, "posted")
+	})
+	r.step()
+	require.Equal(t, []string{"posted", "end"}, ran)
+	r.pass(time.Millisecond)
+	r.l.AtEnd(func() { ran = append(ran, "end again") })
+	r.l.Post(func() { ran = append(ran, "posted again") })
+	r.step()
+	require.Equal(t, []string{"posted", "end", "timer of the next iteration", "posted again", "end again"}, ran)
+	require.Zero(t, testing.AllocsPerRun(10, func() {
+		r.l.AtEnd(noop)
+		r.l.end()
+	}))
+}
+
+func noop() {}

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"math"
+	"strings"
 
 	"samaritan/hotkey"
 	"samaritan/proc/redis/command"
@@ -20,6 +21,7 @@ type hotCounts struct {
 	slots   *hotkey.Slots
 	largest hotkey.Largest
 	placed  []*placedCounter // of the nodes that have been used
+	late    []hotkey.Reply
 }
 
 // placedCounter counts at one node. It outlives the node until it has been read.
@@ -130,12 +132,13 @@ func (sp *split) countHits(r *request, c *client, frame []byte, args []resp.Arg,
 
 // countKey counts the use of a key. size is that of the request.
 func (w *worker) countKey(s *session, r *request, c *client, weight int, key []byte, size int) {
-	h := w.hot.batch.Add(w.counterAt(c.node))
+	counter := w.counterAt(c.node)
+	h := w.hot.batch.Add(counter)
 	*h = hotkey.Hit{
 		Key: key, Hash: hotkey.Hash(key), Weight: weight, Now: r.start, Bytes: size,
 		Slot: r.slot, Command: r.info.ID, Client: s.callerNumber(), Write: !r.info.Flags.Has(command.ReadOnly),
 	}
-	w.countRest(r, weight, h.Hash, h.Write, size)
+	w.countRest(r, counter, weight, h.Hash, h.Write, size)
 }
 
 // countKeys counts the use of n keys of one slot, which next returns one after the
@@ -160,12 +163,12 @@ func (w *worker) countKeys(s *session, r *request, c *client, weight, n, size in
 			hash = hit.Hash
 		}
 	}
-	w.countRest(r, weight, hash, hit.Write, size)
+	w.countRest(r, counter, weight, hash, hit.Write, size)
 }
 
 // countRest counts a request by its slot, and takes care that the bytes of the reply will be
 // counted as those of the key with that hash; or it leaves the request out.
-func (w *worker) countRest(r *request, weight int, hash uint64, write bool, size int) {
+func (w *worker) countRest(r *request, counter *hotkey.Counter, weight int, hash uint64, write bool, size int) {
 	switch {
 	case size >= shareMin:
 		w.hot.batch.Flush() // large memory may move before the end of the iteration
@@ -174,21 +177,25 @@ func (w *worker) countRest(r *request, weight int, hash uint64, write bool, size
 		w.loop.AtEnd(w.hot.flush)
 	}
 	if more := w.hot.sparing.Take(1); more > 0 {
-		r.hotKey, r.hotWeight = hash, uint32(weight*more)
+		r.hotAt, r.hotKey, r.hotWeight = counter, hash, uint32(weight*more)
 		w.hot.slots.Request(r.slot, write, size, weight*more)
 	}
 }
 
+// maxLate is how many replies of an interval may be kept for requests of the one before.
+const maxLate = 1024
+
 // countReply adds the bytes of a reply to the slot and the key of its request, or to one
 // of the keys, each in its turn.
-func (w *worker) countReply(c *client, r *request, size int) {
-	if w.hot == nil {
+func (w *worker) countReply(r *request, size int) {
+	h := w.hot
+	if h == nil {
 		return
 	}
 	bytes := size * int(r.hotWeight)
-	w.hot.slots.Replied(r.slot, bytes)
-	if c.node.hot != nil {
-		c.node.hot.Replied(r.hotKey, bytes)
+	h.slots.Replied(r.slot, bytes)
+	if !r.hotAt.Replied(r.hotKey, bytes) && r.start < r.hotAt.Since() && len(h.late) < maxLate {
+		h.late = append(h.late, hotkey.Reply{Hash: r.hotKey, Bytes: uint64(bytes)})
 	}
 }
 
@@ -199,8 +206,8 @@ func (s *session) callerNumber() uint32 {
 		name := s.state.Name
 		if name == "" {
 			name = remoteAddress(s.fd).ip
-			if s.state.LibName != "" {
-				name += " " + s.state.LibName
+			if lib, _, _ := strings.Cut(s.state.LibName, "("); lib != "" {
+				name += " " + lib // without what the library was built with
 			}
 		}
 		s.caller = s.w.proc.callers.number(name)

@@ -126,7 +126,7 @@ func TestHotkeyShowsWhatClientsUse(t *testing.T) {
 		keys := do("HOTKEY", "LIST", "COUNT", 2).([]any)
 		require.Len(t, keys, 2)
 		hottest := asMap(t, keys[0])
-		assert.Len(t, hottest, 23)
+		assert.Len(t, hottest, 24)
 		assert.Equal(t, binary, hottest["key"])
 		assert.EqualValues(t, len(binary), hottest["key-length"])
 		assert.EqualValues(t, 30, hottest["count"])

@@ -562,6 +562,34 @@ func TestScriptsAreNoValues(t *testing.T) {
 	assert.Empty(t, p.hotKeys().Values)
 }
 
+// The bytes of a reply that comes when the interval of its request is over are the key's
+// all the same.
+func TestBytesOfRepliesThatComeInTheNextIntervalAreCounted(t *testing.T) {
+	n := startStub(t)
+	hold := make(chan struct{})
+	n.does(func(_ *stubConn, args []string) bool {
+		if args[0] == "GET" {
+			select {
+			case <-hold:
+			case <-n.ended:
+			}
+		}
+		return false
+	})
+	p := startProxy(t, proxyOptions{}, n.Addr).ready(t).still(t)
+	conn := connect(t, p.Addr)
+	require.NoError(t, conn.Send(cmd("GET", "k")))
+	eventually(t, func() bool { return n.count("GET") > 0 }, "sent")
+	p.mergeOnce()
+	require.EqualValues(t, 0, p.hotKeys().Keys[0].BytesOut)
+	close(hold)
+	receive(t, conn, 1)
+	p.mergeOnce()
+	require.Len(t, p.hotKeys().Keys, 1)
+	assert.EqualValues(t, 1, p.hotKeys().Keys[0].Count)
+	assert.EqualValues(t, len("$1\r\nk\r\n"), p.hotKeys().Keys[0].BytesOut)
+}
+
 // Late replies to requests that have timed out find nothing that they could harm.
 func TestLargeLateRepliesDoNoHarm(t *testing.T) {
 	release := make(chan struct{})

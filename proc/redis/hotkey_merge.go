@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -89,7 +90,10 @@ func (p *Proc) mergeOnce() {
 	p.cutHotKeys(func(addr string, n *hotkey.Counts, now int64) {
 		m.collector.Add(addr, n, now, time.Now())
 		m.hits.Add(n.Hits())
-	}, m.collector.AddRest)
+	}, func(s *hotkey.Slots, c *cut) {
+		m.collector.AddRest(s, &c.largest, c.now, time.Now())
+		m.collector.AddReplies(c.late)
+	})
 	m.collector.Merge(time.Now())
 	m.micros.Observe(uint64(time.Since(began) / time.Microsecond))
 }
@@ -99,7 +103,7 @@ func (p *Proc) resetHotKeys() {
 	m := p.hot
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p.cutHotKeys(func(string, *hotkey.Counts, int64) {}, func(*hotkey.Slots, *hotkey.Largest, int64, time.Time) {})
+	p.cutHotKeys(func(string, *hotkey.Counts, int64) {}, func(*hotkey.Slots, *cut) {})
 	m.collector.Reset()
 }
 
@@ -111,12 +115,13 @@ type cut struct {
 	off     bool // the worker counts nothing
 	now     int64
 	largest hotkey.Largest
+	late    []hotkey.Reply
 }
 
 // cutHotKeys takes from all workers what they have counted. It visits the loop once for
 // each counter and leaves emptied memory in exchange for what it takes, so that a visit takes no time
 // and one spare is enough. The caller holds mu.
-func (p *Proc) cutHotKeys(keys func(string, *hotkey.Counts, int64), rest func(*hotkey.Slots, *hotkey.Largest, int64, time.Time)) {
+func (p *Proc) cutHotKeys(keys func(string, *hotkey.Counts, int64), rest func(*hotkey.Slots, *cut)) {
 	m := p.hot
 	answer := make(chan cut, 1)
 	for _, w := range p.allWorkers() {
@@ -145,7 +150,7 @@ func (p *Proc) cutHotKeys(keys func(string, *hotkey.Counts, int64), rest func(*h
 		if c.off {
 			continue
 		}
-		rest(slots, &c.largest, c.now, time.Now())
+		rest(slots, &c)
 		slots.Clear()
 		m.slots = slots
 	}
@@ -174,7 +179,8 @@ func (w *worker) cutRest(slots **hotkey.Slots) cut {
 		return cut{off: true}
 	}
 	w.hot.slots, *slots = *slots, w.hot.slots
-	c := cut{now: w.loop.Now(), largest: w.hot.largest}
+	c := cut{now: w.loop.Now(), largest: w.hot.largest, late: w.hot.late}
+	w.hot.late = nil
 	w.hot.largest.Clear()
 	w.lookForLarge()
 	return c
@@ -193,7 +199,7 @@ func (p *Proc) logHotKeys(top int) {
 		}
 		fmt.Fprintf(&keys, "%v %.0f/s %.1f%%", k.Name, k.QPS, 100*k.Share)
 	}
-	p.env.Log.Info("hot keys", slog.Float64("qps", r.QPS), slog.Duration("window", r.Window.Round(time.Millisecond)), slog.String("keys", keys.String()))
+	p.env.Log.Info("hot keys", slog.Float64("qps", math.Round(r.QPS)), slog.Duration("window", r.Window.Round(time.Millisecond)), slog.String("keys", keys.String()))
 }
 
 // emitHotKeys reports the numbers of the hot keys, and never a key.

@@ -52,7 +52,7 @@ func appendHotKeys(dst []byte, r *hotkey.Report, count int, resp3 bool) []byte {
 }
 
 func appendHotKey(dst []byte, r *hotkey.Report, k *hotkey.Key, resp3 bool) []byte {
-	dst = resp.AppendMapHeader(dst, 23, resp3)
+	dst = resp.AppendMapHeader(dst, 24, resp3)
 	dst = appendRaw(dst, "key", k.Name)
 	dst = appendNumber(dst, "key-length", int64(k.Length))
 	dst = appendPair(dst, "key-hash", k.Hash)
@@ -74,6 +74,7 @@ func appendHotKey(dst []byte, r *hotkey.Report, k *hotkey.Key, resp3 bool) []byt
 	dst = appendPair(dst, "node", k.Node)
 	dst = appendNumber(dst, "first-seen-unix-ms", k.FirstSeen.UnixMilli())
 	dst = appendNumber(dst, "last-seen-unix-ms", k.LastSeen.UnixMilli())
+	dst = appendNumber(dst, "report-unix-ms", r.Time.UnixMilli())
 	dst = appendNumber(dst, "window-ms", r.Window.Milliseconds())
 	return appendDecimal(dst, "sample-rate", r.SampleRate, resp3)
 }

@@ -91,13 +91,13 @@ func TestHotTextOrdersByCounterAndThenByHits(t *testing.T) {
 
 func TestHotKeysByteForByte(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, resp3 bool, header func(int) string, double func(string) string) {
-		want := respOf("!*1", header(23), "key", "k\xff\n", "key-length", "!:3", "key-hash", "00c0ffee00c0ffee", "counter", "!:9",
+		want := respOf("!*1", header(24), "key", "k\xff\n", "key-length", "!:3", "key-hash", "00c0ffee00c0ffee", "counter", "!:9",
 			"qps", double("100.123457"), "peak-qps", double("200"), "count", "!:2000", "error", "!:3", "sampling-error", "!:180",
 			"node-share", double("0.75"), "share", double("0.4"), "reads", "!:1500", "writes", "!:500",
 			"commands", header(2), "get", "!:1500", "set", "!:500", "clients", header(1), "10.0.0.9", "!:2000",
 			"bytes-in", "!:60000", "bytes-out", "!:8589934592", "slot", "!:7", "node", "10.0.0.1:7000",
 			"first-seen-unix-ms", "!:1699996400000", "last-seen-unix-ms", "!:1700000000000",
-			"window-ms", "!:20000", "sample-rate", double("0.25"))
+			"report-unix-ms", "!:1700000000000", "window-ms", "!:20000", "sample-rate", double("0.25"))
 		assert.Equal(t, "x"+want, string(appendHotKeys([]byte("x"), sampleReport(), 1, resp3)))
 	})
 }

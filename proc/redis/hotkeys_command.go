@@ -93,8 +93,12 @@ func appendHotList(dst []byte, r *hotkey.Report, resp3 bool) []byte {
 	if r == nil {
 		return resp.AppendArrayHeader(dst, 0)
 	}
-	dst = resp.AppendArrayHeader(dst, len(r.Keys))
-	for i := range r.Keys {
+	used := 0
+	for used < len(r.Keys) && r.Keys[used].Count > 0 {
+		used++ // behind them are those that were hot before
+	}
+	dst = resp.AppendArrayHeader(dst, used)
+	for i := range used {
 		k := &r.Keys[i]
 		dst = resp.AppendMapHeader(dst, 3, resp3)
 		dst = resp.AppendBulkString(dst, "key")

@@ -435,7 +435,7 @@ func TestHotkeysErrors(t *testing.T) {
 }
 
 func TestHotkeysWithoutASessionHasValkeysShape(t *testing.T) {
-	r := &hotkey.Report{Keys: []hotkey.Key{{Name: hotkey.Name("a\nb"), QPS: 2.5}, {Name: hotkey.Name("c")}}}
+	r := &hotkey.Report{Keys: []hotkey.Key{{Name: hotkey.Name("a\nb"), QPS: 2.5, Count: 9}, {Name: hotkey.Name("c"), Count: 1}, {Name: hotkey.Name("was hot")}}}
 	assert.Equal(t, "*2\r\n%3\r\n$3\r\nkey\r\n$3\r\na\nb\r\n$2\r\ndb\r\n:0\r\n$3\r\nqps\r\n:3\r\n"+
 		"%3\r\n$3\r\nkey\r\n$1\r\nc\r\n$2\r\ndb\r\n:0\r\n$3\r\nqps\r\n:0\r\n", string(appendHotList(nil, r, true)))
 	assert.Equal(t, "*2\r\n*6\r\n$3\r\nkey\r\n", string(appendHotList(nil, r, false)[:17]))

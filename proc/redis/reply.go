@@ -18,8 +18,8 @@ func (w *worker) replied(c *client, r *request, reply []byte) {
 	} else {
 		r.flags &^= reqFailed
 	}
-	if r.hotWeight > 0 {
-		w.countReply(c, r, len(reply))
+	if r.hotAt != nil {
+		w.countReply(r, len(reply))
 	}
 	if len(reply) >= w.largeFrom {
 		w.noteLarge(r, reply)

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"samaritan/hotkey"
 	"samaritan/internal/eventloop"
 	"samaritan/proc/redis/command"
 )
@@ -40,8 +41,9 @@ type request struct {
 	kind  kind
 	flags requestFlags
 
-	hotKey    uint64 // hash of the key that counts the bytes of the reply
-	hotWeight uint32 // requests that it stands for when the bytes of its reply are counted, else 0
+	hotAt     *hotkey.Counter // where the bytes of its reply are counted, nil when they are not
+	hotKey    uint64          // hash of the key that counts the bytes of the reply
+	hotWeight uint32          // requests that it stands for when the bytes of its reply are counted, else 0
 }
 
 type requestFlags uint8
