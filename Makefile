@@ -11,6 +11,7 @@ TESTFLAGS ?=
 TIMEOUT   ?= 8m
 FUZZTIME  ?= 30s
 BENCHARGS ?=
+BENCHHOTKEYARGS ?= -docs docs
 CHAOSARGS ?= -scale 4 -docs docs
 ISOLATIONARGS ?= -docs docs
 DEMOARGS  ?=
@@ -105,6 +106,11 @@ bench: build ## compare with other proxies: CPU, latency, memory (BENCHARGS)
 	@scripts/install-test-deps.sh bench
 	$(GOBUILD) -o bin/bench ./bench
 	bin/bench $(BENCHARGS)
+
+.PHONY: bench-hotkey
+bench-hotkey: ## measure how right hot keys are and what they cost, write docs/hotkeys.md (BENCHHOTKEYARGS)
+	$(GOBUILD) -o bin/bench-hotkey ./bench/hotkeys
+	bin/bench-hotkey $(BENCHHOTKEYARGS)
 
 ##@ Check
 

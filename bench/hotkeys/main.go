@@ -1,0 +1,100 @@
+// Command hotkeys measures package hotkey: how right its reports are, how soon they show a new
+// key, how they forget, what counting costs, and how other algorithms do on the same streams.
+//
+// # Model
+//
+// Apart from the timing everything runs in virtual time, on one goroutine, against exact counts of the
+// same hits; see bench/hotkeys/internal/trial. No server takes part.
+//
+// # What it does not do
+//
+// It does not measure the proxy: what counting costs there, among everything else, is in the figures
+// of bench.
+//
+// It prints a table for each subject and one of all bounds, and exits with 1 if one
+// of them is not kept.
+//
+//	make bench-hotkey
+//	bin/bench-hotkey -quick
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"samaritan/bench/hotkeys/internal/page"
+	"samaritan/bench/hotkeys/internal/trial"
+)
+
+func main() {
+	err := run(os.Args[1:], os.Stdout, os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench-hotkey:", err)
+		os.Exit(1)
+	}
+}
+
+// errBounds says that not all bounds were kept.
+var errBounds = errors.New("bounds not kept")
+
+// run parses the arguments, runs the trials and writes what they found.
+func run(args []string, out, progress io.Writer) error {
+	fs := flag.NewFlagSet("bench-hotkey", flag.ContinueOnError)
+	fs.SetOutput(progress)
+	docs := fs.String("docs", "", "write tables and pictures to this `directory`")
+	quick := fs.Bool("quick", false, "one seed, no sampled load, no cost: some ten seconds")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if fs.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	o := trial.Full()
+	if *quick {
+		o = trial.Quick()
+	}
+	o.Logger = slog.New(slog.NewTextHandler(progress, nil))
+	return report(o, *docs, out)
+}
+
+func report(o trial.Options, docs string, out io.Writer) error {
+	r := trial.Run(o)
+	checks := r.Checks()
+	failed := page.Failed(checks)
+	if _, err := fmt.Fprintf(out, "%s\n%d of %d bounds kept, in %v\n", page.Text(r), len(checks)-failed, len(checks), r.Took.Round(time.Second)); err != nil {
+		return err
+	}
+	if docs != "" {
+		if err := page.Write(docs, page.About{Date: time.Now(), Machine: machine(), Options: o}, r); err != nil {
+			return err
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%w: %d of %d", errBounds, failed, len(checks))
+	}
+	return nil
+}
+
+// machine describes where the program runs.
+func machine() string {
+	cpu := runtime.GOARCH
+	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(info)) {
+			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+				cpu = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	return fmt.Sprintf("%d cores, %s, %s", runtime.NumCPU(), cpu, runtime.Version())
+}
