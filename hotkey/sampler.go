@@ -7,10 +7,10 @@ import (
 )
 
 const (
-	// fullRate is up to how many keys a second about all are looked at. When there are more,
-	// requests come in pipelines and cost little each, so the number shrinks with the square
-	// of the rate.
-	fullRate = 100_000
+	// fullRate is up to how many keys a second all are looked at. It is as many that are
+	// looked at up to three times that rate. When there are more, requests come in pipelines
+	// and cost little each, so the number shrinks with the square of the rate.
+	fullRate = 55_000
 	// leastRate is how many keys a second are looked at in any case.
 	leastRate = 15_000
 )
@@ -78,7 +78,7 @@ func (s *Sampler) weightFor(rate float64) int {
 		return int(math.Ceil(rate / float64(s.limit)))
 	}
 	load := rate / fullRate
-	return int(min(load*load*load, rate/leastRate))
+	return int(math.Ceil(max(load, min(load*load*load/9, rate/leastRate))))
 }
 
 // draw takes a logarithm and not an exponential variate by table, which would not be in

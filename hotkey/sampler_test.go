@@ -33,7 +33,7 @@ func TestSamplerLooksAtFewerTheMoreThereAre(t *testing.T) {
 		case rate >= 10*fullRate:
 			assert.InEpsilon(t, leastRate, looked, 0.05, "%d keys a second", rate)
 		default:
-			assert.GreaterOrEqual(t, looked, leastRate, "%d keys a second", rate)
+			assert.GreaterOrEqual(t, looked, leastRate*9/10, "%d keys a second", rate)
 			assert.Less(t, looked, 2*fullRate, "%d keys a second", rate)
 		}
 	}
@@ -105,7 +105,7 @@ func TestPaceInQuickSuccessionDoesNothing(t *testing.T) {
 		require.Equal(t, 1, s.Weight())
 	}
 	s.Pace(int64(paceEvery))
-	want := int(100_000 / paceEvery.Seconds() / leastRate)
+	want := int(math.Ceil(100_000 / paceEvery.Seconds() / leastRate))
 	assert.Equal(t, want, s.Weight())
 	s.Pace(int64(paceEvery) + 1)
 	assert.Equal(t, want, s.Weight())
@@ -132,7 +132,7 @@ func TestSamplerTakesEverythingAgainWhenTheRateFalls(t *testing.T) {
 	s := paced(NewSampler(0), 5_000_000)
 	require.Greater(t, s.Weight(), 100)
 	now := s.paced
-	for range 3000 { // 60,000 a second
+	for range 2000 { // 40,000 a second
 		s.Take(1)
 	}
 	s.Pace(now + int64(50*time.Millisecond))

@@ -42,7 +42,11 @@ func (l Load) String() string {
 }
 
 // Sampled reports whether only a part of the hits is looked at.
-func (l Load) Sampled() bool { return l.PerSecond >= 200_000 }
+func (l Load) Sampled() bool { return l.PerSecond >= 55_000 }
+
+// Exacting reports whether the list is held to the truth, and not to what chance leaves
+// of it in a small sample.
+func (l Load) Exacting() bool { return l.PerSecond <= 100_000 }
 
 // Loads are those that have bounds.
 var Loads = []Load{

@@ -98,7 +98,7 @@ func (w *World) burst(b *Burst, seed uint64) (seen BurstSeen) {
 			if k.number == key {
 				seen.Listed, seen.After = merges, time.Duration(r.now)-from
 				seen.True, seen.Count = r.truth.total(key), k.Count
-				seen.Within = distance(k.Count, seen.True) <= k.Error+k.SamplingError
+				seen.Within = distance(k.Count, seen.True) <= k.Error+2*k.SamplingError // four standard deviations: never by chance
 			}
 		}
 	})
