@@ -112,9 +112,10 @@ type tracked struct {
 // keyCount is what was counted of a key in one interval.
 type keyCount struct {
 	count, err, reads, writes, in, out uint64
+	chance                             float64 // variance by sampling
 	places                             []keyPlace
-	commands                           []numberedHits
-	clients                            []numberedHits
+	commands                           []numberedSum
+	clients                            []numberedSum
 }
 
 type keyPlace struct {
@@ -236,6 +237,10 @@ func (i *interval) cover(start, end time.Time) {
 
 func (i *interval) length() time.Duration { return max(i.end.Sub(i.start), time.Millisecond) }
 
+// seconds is what hits are divided by to make a rate. A few hits in what a reset has left
+// of an interval are no rate.
+func (c *Collector) seconds(i *interval) float64 { return max(i.length(), c.o.Interval/10).Seconds() }
+
 // largest returns the indexes of the n entries with the highest counts, and the most
 // hits that any other key may have.
 func (n *Counts) largest(limit int) (chosen []int, floor uint64) {
@@ -260,7 +265,7 @@ func (c *Collector) enter(where string, floor uint64, e *entry, count uint64, cl
 	t := c.keys[e.hash]
 	if t == nil {
 		t = &tracked{
-			hash: e.hash, name: slices.Clone(e.name()), length: int(e.length),
+			hash: e.hash, name: nameOf(e.name(), int(e.length)), length: int(e.length),
 			first: cl.wall(e.first), counts: make([]keyCount, len(c.intervals)),
 		}
 		c.keys[e.hash] = t
@@ -271,6 +276,7 @@ func (c *Collector) enter(where string, floor uint64, e *entry, count uint64, cl
 	k := &t.counts[len(t.counts)-1]
 	k.count += count
 	k.err += uint64(e.err)
+	k.chance += float64(e.chance)
 	k.reads += uint64(e.reads)
 	k.writes += uint64(e.writes)
 	k.in += e.in
@@ -282,17 +288,23 @@ func (c *Collector) enter(where string, floor uint64, e *entry, count uint64, cl
 	}
 	k.places[i].count += count
 	k.places[i].floor += floor
-	k.commands = addNumbered(k.commands, e.command)
+	k.commands = addNumbered(k.commands, e.command.sum())
 	for _, n := range e.commands {
-		k.commands = addNumbered(k.commands, n)
+		k.commands = addNumbered(k.commands, n.sum())
 	}
-	k.clients = addNumbered(k.clients, e.client)
+	k.clients = addNumbered(k.clients, e.client.sum())
 	for _, n := range e.clients {
-		k.clients = addNumbered(k.clients, n)
+		k.clients = addNumbered(k.clients, n.sum())
 	}
 }
 
-func addNumbered(list []numberedHits, n numberedHits) []numberedHits {
+// numberedSum adds up numberedHits.
+type numberedSum struct {
+	number uint32
+	hits   uint64
+}
+
+func addNumbered(list []numberedSum, n numberedSum) []numberedSum {
 	if n.number == 0 {
 		return list
 	}
@@ -304,6 +316,8 @@ func addNumbered(list []numberedHits, n numberedHits) []numberedHits {
 	}
 	return append(list, n)
 }
+
+func (n numberedHits) sum() numberedSum { return numberedSum{n.number, uint64(n.hits)} }
 
 // Merge ends the interval and publishes what was found.
 func (c *Collector) Merge(now time.Time) *Report {
@@ -329,7 +343,7 @@ func (c *Collector) heat(t *tracked, at *interval, now time.Time) {
 	k := &t.counts[len(t.counts)-1]
 	if k.count > 0 {
 		t.heat = grow(t.heat, k.count, c.random)
-		t.peak = max(t.peak, float64(k.count)/at.length().Seconds())
+		t.peak = max(t.peak, float64(k.count)/c.seconds(at))
 	}
 	for idle := idleMinutes(t.last, now); t.halved < idle && t.heat > 0; t.halved++ {
 		t.heat /= 2
@@ -427,7 +441,7 @@ func (c *Collector) advance() {
 // build makes the report.
 func (c *Collector) build(ranked []*tracked, now time.Time) *Report {
 	at := c.current()
-	seconds := at.length().Seconds()
+	seconds := c.seconds(at)
 	r := &Report{
 		Time: now, Interval: at.length(),
 		QPS: float64(at.weighted) / seconds, SampleRate: 1, Tracked: len(ranked), Values: c.largestValues(),
@@ -454,9 +468,9 @@ func (c *Collector) show(t *tracked, r *Report) Key {
 	k := Key{
 		Name: t.name, Length: t.length, Hash: hashText(t.hash), Slot: int(t.slot), Heat: t.heat, Peak: t.peak,
 		FirstSeen: t.first, LastSeen: t.last,
-		QPS: float64(t.counts[len(t.counts)-1].count) / r.Interval.Seconds(),
+		QPS: float64(t.counts[len(t.counts)-1].count) / c.seconds(c.current()),
 	}
-	var commands, clients []numberedHits
+	var commands, clients []numberedSum
 	var variance float64
 	for i := range t.counts {
 		n := &t.counts[i]
@@ -472,9 +486,7 @@ func (c *Collector) show(t *tracked, r *Report) Key {
 		for _, e := range n.clients {
 			clients = addNumbered(clients, e)
 		}
-		if at := c.intervals[i]; at.sampled > 0 {
-			variance += float64(n.count) * (float64(at.weighted)/float64(at.sampled) - 1)
-		}
+		variance += n.chance
 	}
 	k.SamplingError = uint64(math.Ceil(2 * math.Sqrt(variance)))
 	k.Commands = parts(commands, func(n uint32) string { return c.o.CommandName(uint16(n - 1)) })
@@ -525,10 +537,10 @@ func share(part, whole uint64) float64 {
 }
 
 // parts names and sorts the shares of a key.
-func parts(list []numberedHits, name func(uint32) string) []Part {
+func parts(list []numberedSum, name func(uint32) string) []Part {
 	all := make([]Part, 0, len(list))
 	for _, e := range list {
-		all = append(all, Part{Name: name(e.number), Hits: uint64(e.hits)})
+		all = append(all, Part{Name: name(e.number), Hits: e.hits})
 	}
 	slices.SortFunc(all, func(a, b Part) int { return cmp.Or(compare(b.Hits, a.Hits), compare(a.Name, b.Name)) })
 	return slices.Clip(all[:min(len(all), partsOfAKey)])

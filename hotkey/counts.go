@@ -1,5 +1,7 @@
 package hotkey
 
+import "math"
+
 const (
 	ways       = 8   // entries of a set
 	sets       = 128 // of a Counts
@@ -45,11 +47,12 @@ type entry struct {
 	err     uint32
 	reads   uint32
 	writes  uint32
-	length  uint32 // of the key
+	chance  float32 // variance of the hits by sampling
 	client  numberedHits
 	command numberedHits
 
 	first    int64
+	length   uint32                       // of the key
 	clients  [topClients - 1]numberedHits // the others
 	commands [topCommands - 1]numberedHits
 	slot     uint16
@@ -89,26 +92,34 @@ func (n *Counts) hit(h *Hit) {
 			return
 		}
 	}
-	n.sets[set].counts[way] += weight
+	add(&n.sets[set].counts[way], weight)
 	e := &n.entries[set*ways+way]
 	e.last = h.Now
+	e.chance += float32(h.Weight) * float32(h.Weight-1)
 	e.in += uint64(h.Bytes) * uint64(weight)
 	if h.Write {
-		e.writes += weight
+		add(&e.writes, weight)
 	} else {
-		e.reads += weight
+		add(&e.reads, weight)
 	}
 	if number := uint32(h.Command) + 1; e.command.number == number {
-		e.command.hits += weight
+		add(&e.command.hits, weight)
 	} else {
 		countOne(&e.command, e.commands[:], number, weight)
 	}
 	switch h.Client {
 	case 0: // not known
 	case e.client.number:
-		e.client.hits += weight
+		add(&e.client.hits, weight)
 	default:
 		countOne(&e.client, e.clients[:], h.Client, weight)
+	}
+}
+
+// add stops at the largest number, which takes an hour of a million hits a second.
+func add(n *uint32, weight uint32) {
+	if *n += weight; *n < weight {
+		*n = math.MaxUint32
 	}
 }
 
@@ -132,7 +143,7 @@ func (n *Counts) admit(set int, h *Hit) (way int) {
 		}
 	}
 	if least > 0 {
-		if *hits+uint32(h.Weight) <= least {
+		if uint64(*hits)+uint64(h.Weight) <= uint64(least) {
 			*hits += uint32(h.Weight)
 			return -1
 		}
@@ -155,7 +166,7 @@ func countOne(first *numberedHits, others []numberedHits, number, weight uint32)
 		for i := range others {
 			o := &others[i]
 			if o.number == number {
-				o.hits += weight
+				add(&o.hits, weight)
 				return
 			}
 			if o.hits < least.hits {
@@ -164,7 +175,7 @@ func countOne(first *numberedHits, others []numberedHits, number, weight uint32)
 		}
 	}
 	least.number = number
-	least.hits += weight
+	add(&least.hits, weight)
 }
 
 func (e *entry) name() []byte { return e.key[:min(int(e.length), KeyMax)] }

@@ -111,7 +111,7 @@ func (c *Collector) addValues(l *Largest, clock clock) {
 	for i := range l.values[:l.n] {
 		v := &l.values[i]
 		value := Value{
-			Key: slices.Clone(v.key[:min(v.length, KeyMax)]), Length: v.length, Command: c.o.CommandName(v.command),
+			Key: nameOf(v.key[:min(v.length, KeyMax)], v.length), Length: v.length, Command: c.o.CommandName(v.command),
 			Size: v.size, Slot: int(v.slot), Seen: clock.wall(v.seen), hash: v.hash,
 		}
 		c.values = slices.DeleteFunc(c.values, func(o Value) bool {

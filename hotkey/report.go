@@ -3,6 +3,7 @@ package hotkey
 import (
 	"cmp"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 	"unicode"
@@ -72,21 +73,23 @@ type Name []byte
 // String is the name itself if it can be shown and does not begin with a quote, else in
 // quotes with escapes as Redis shows it.
 func (n Name) String() string {
-	whole := n.wholeRunes()
-	if len(n) == 0 || n[0] == '"' || !utf8.Valid(whole) || containsUnprintable(string(whole)) {
+	if len(n) == 0 || n[0] == '"' || !utf8.Valid(n) || containsUnprintable(string(n)) {
 		return n.quoted()
 	}
-	return string(whole)
+	return string(n)
 }
 
-// wholeRunes leaves out the beginning of a character in which a long key was cut.
-func (n Name) wholeRunes() Name {
-	if len(n) < KeyMax {
+// nameOf is what is shown of a key of that length, of which kept is the beginning. The
+// beginning of a character in which a text was cut is left out.
+func nameOf(kept []byte, length int) Name {
+	n := Name(slices.Clone(kept))
+	if length <= KeyMax {
 		return n
 	}
 	for cut := 1; cut < utf8.UTFMax; cut++ {
-		if rest := n[len(n)-cut:]; utf8.RuneStart(rest[0]) && !utf8.FullRune(rest) {
-			return n[:len(n)-cut]
+		whole, rest := n[:len(n)-cut], n[len(n)-cut:]
+		if utf8.RuneStart(rest[0]) && !utf8.FullRune(rest) && utf8.Valid(whole) {
+			return whole
 		}
 	}
 	return n

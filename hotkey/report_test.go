@@ -52,7 +52,8 @@ func TestNamesThatLookQuotedAreTold(t *testing.T) {
 // A long name that is cut within a character is still readable.
 func TestNamesThatAreCutWithinACharacter(t *testing.T) {
 	long := strings.Repeat("键", 100)[:KeyMax]
-	assert.Contains(t, Name(long).String(), "键")
+	assert.Equal(t, strings.Repeat("键", KeyMax/3), nameOf([]byte(long), 300).String())
+	assert.Contains(t, nameOf([]byte(long), KeyMax).String(), "x", "it is whole, and no text")
 }
 
 // FuzzName: what is shown is one line that can be printed, and unquoting gives the name.

@@ -24,15 +24,16 @@ type Sampler struct {
 	scale  float64 // turns an exponential variate into a number of requests to leave out
 	keys   int     // since paced
 	paced  int64
-	limit  int // keys a second, 0: see weightFor
-	peers  int // samplers that share the limits, this one included
+	limit  int     // keys a second, 0: see weightFor
+	rate   float64 // keys a second, as paced
+	others float64 // the same of other samplers
 	random *rand.Rand
 }
 
 // NewSampler makes a sampler that takes everything. now is a time in nanoseconds on any
 // clock that does not jump, as in Pace.
 func NewSampler(now int64) *Sampler {
-	return &Sampler{weight: 1, peers: 1, paced: now, random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
+	return &Sampler{weight: 1, paced: now, random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
 }
 
 // NewLimitedSampler is NewSampler for a sample of about limit keys a second at most.
@@ -64,16 +65,18 @@ func (s *Sampler) taken() int {
 // Weight is by how much each hit that is taken counts: one of Weight is taken.
 func (s *Sampler) Weight() int { return s.weight }
 
-// SetPeers says how many samplers, this one included, work for the same report at about
-// the same rate. They share what may be looked at.
-func (s *Sampler) SetPeers(n int) { s.peers = max(1, n) }
+// Rate is how many keys a second there were when Pace last looked.
+func (s *Sampler) Rate() float64 { return s.rate }
+
+// SetOthers says how many keys a second other samplers have that work for the same report.
+// Together they look at as many as one alone would.
+func (s *Sampler) SetOthers(rate float64) { s.others = max(0, rate) }
 
 // Pick chooses one of n by chance, for what only one of several keys can have.
 func (s *Sampler) Pick(n int) int { return int(s.random.Uint32N(uint32(n))) }
 
 // weightFor returns how many requests one stands for, at a rate of keys per second.
 func (s *Sampler) weightFor(rate float64) int {
-	rate *= float64(s.peers)
 	if s.limit > 0 {
 		return int(math.Ceil(rate / float64(s.limit)))
 	}
@@ -104,9 +107,9 @@ func (s *Sampler) Pace(now int64) {
 	if took < int64(paceEvery) {
 		return
 	}
-	rate := float64(s.keys) * float64(time.Second) / float64(took)
+	s.rate = float64(s.keys) * float64(time.Second) / float64(took)
 	s.paced, s.keys = now, 0
-	weight := max(1, s.weightFor(rate))
+	weight := max(1, s.weightFor(s.rate+s.others))
 	if weight == s.weight {
 		return
 	}

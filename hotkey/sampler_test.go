@@ -46,11 +46,11 @@ func TestSamplerLooksAtFewerTheMoreThereAre(t *testing.T) {
 func TestSamplersShareWhatMayBeLookedAt(t *testing.T) {
 	for _, rate := range []int{1000, 30_000, 100_000, 1_000_000} {
 		one, shared := paced(NewSampler(0), 4*rate), NewSampler(0)
-		shared.SetPeers(4)
+		shared.SetOthers(3 * float64(rate))
 		assert.Equal(t, one.Weight(), paced(shared, rate).Weight())
 	}
 	alone := NewSampler(0)
-	alone.SetPeers(0)
+	alone.SetOthers(-1)
 	assert.Equal(t, 1, paced(alone, fullRate).Weight())
 }
 

@@ -20,9 +20,9 @@ type slotCount struct {
 func (s *Slots) Request(slot uint16, write bool, bytes, weight int) {
 	s.used = true
 	c := &s.slots[slot%SlotCount]
-	c.requests += uint32(weight)
+	add(&c.requests, uint32(weight))
 	if write {
-		c.writes += uint32(weight)
+		add(&c.writes, uint32(weight))
 	}
 	c.bytes += uint64(bytes) * uint64(weight)
 }

@@ -165,11 +165,12 @@ func (l *Loop) iterate() error {
 	}
 	l.runTimers()
 	l.settle()
+	l.end()
 	if l.readers.len()+l.writers.len() > 0 {
 		l.transfer()
 		l.settle()
+		l.end()
 	}
-	l.end()
 	l.reclaim()
 	l.free = append(l.free, l.freed...)
 	l.freed = l.freed[:0]
@@ -192,9 +193,10 @@ func (l *Loop) wait() (int, error) {
 	return n, nil
 }
 
-// AtEnd runs fn once at the end of this iteration, when all that was ready has been
-// handled and written, and memory is still where it was. It is for what is cheaper to do
-// for many connections at once and has time until then. fn must not touch connections.
+// AtEnd runs fn once, at the end of this iteration: when all that was ready has been
+// handled and written, and before anything is read that answers it. Memory is still where
+// it was. It is for what is cheaper to do for many connections at once and has time until
+// then. fn must not touch connections, nor call AtEnd.
 func (l *Loop) AtEnd(fn func()) { l.ending = append(l.ending, fn) }
 
 func (l *Loop) end() {

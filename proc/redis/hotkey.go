@@ -3,6 +3,7 @@ package redis
 import (
 	"math"
 	"strings"
+	"sync/atomic"
 
 	"samaritan/hotkey"
 	"samaritan/proc/redis/command"
@@ -54,6 +55,8 @@ func (w *worker) setHotKeys(enable bool) {
 		w.lookForLarge()
 		return
 	}
+	w.proc.hot.sampled.leave(w.hot.sampler)
+	w.proc.hot.spared.leave(w.hot.sparing)
 	w.hot = nil
 	w.largeFrom = noLargeValues
 	for _, n := range w.nodes {
@@ -64,10 +67,23 @@ func (w *worker) setHotKeys(enable bool) {
 // counterAt returns the counter of a node, made on first use.
 func (w *worker) counterAt(n *node) *hotkey.Counter {
 	if n.hot == nil {
-		n.hot = &placedCounter{Counter: hotkey.NewCounter(w.loop.Now()), addr: n.addr}
-		w.hot.placed = append(w.hot.placed, n.hot)
+		n.hot = w.hot.place(n.addr, w.loop.Now())
 	}
 	return n.hot.Counter
+}
+
+// place returns a counter for a node: a new one, or that of the same node as it was known
+// before, when it has not been read yet.
+func (h *hotCounts) place(addr string, now int64) *placedCounter {
+	for _, p := range h.placed {
+		if p.addr == addr {
+			p.gone = false
+			return p
+		}
+	}
+	p := &placedCounter{Counter: hotkey.NewCounter(now), addr: addr}
+	h.placed = append(h.placed, p)
+	return p
 }
 
 // flushNow counts the hits that were held back. It has to come before the memory that their
@@ -210,13 +226,13 @@ func (s *session) callerNumber() uint32 {
 				name += " " + lib // without what the library was built with
 			}
 		}
-		s.caller = s.w.proc.callers.number(name)
+		s.caller = s.w.proc.callers.number(name[:min(len(name), maxCallerName)])
 	}
 	return s.caller
 }
 
 // maxLargeLooks is how many large requests and replies are looked at between two sweeps,
-// some ten a millisecond at most; then only what is larger than all before.
+// some three a millisecond at most; then only what is larger than all of them.
 const maxLargeLooks = 256
 
 // paceHotKeys adapts the counting to the traffic, now and then.
@@ -224,25 +240,40 @@ func (w *worker) paceHotKeys(now int64) {
 	if w.hot == nil {
 		return
 	}
-	loops := int(w.proc.loops.Load())
-	w.hot.sampler.SetPeers(loops)
-	w.hot.sparing.SetPeers(loops)
-	w.hot.sampler.Pace(now)
-	w.hot.sparing.Pace(now)
-	w.lookForLarge()
+	w.proc.hot.sampled.pace(w.hot.sampler, now)
+	w.proc.hot.spared.pace(w.hot.sparing, now)
 }
+
+// sharedRate is the keys a second of all workers, so that together they look at no more
+// than one would.
+type sharedRate struct{ sum atomic.Int64 }
+
+func (r *sharedRate) pace(s *hotkey.Sampler, now int64) {
+	before := int64(s.Rate())
+	s.SetOthers(float64(r.sum.Load() - before))
+	s.Pace(now)
+	if after := int64(s.Rate()); after != before {
+		r.sum.Add(after - before)
+	}
+}
+
+// leave takes back what a sampler that is not paced any more has added.
+func (r *sharedRate) leave(s *hotkey.Sampler) { r.sum.Add(-int64(s.Rate())) }
 
 // lookForLarge begins anew to look at all that is large.
 func (w *worker) lookForLarge() {
-	w.largeLeft = maxLargeLooks
-	w.largeFrom = w.hot.largest.From()
+	if w.hot != nil {
+		w.largeLeft, w.largeMost = maxLargeLooks, 0
+		w.largeFrom = w.hot.largest.From()
+	}
 }
 
-// offered is called when a request or reply has been looked at.
-func (w *worker) offered() {
+// looked is called when a request or reply of that size has been looked at.
+func (w *worker) looked(size int) {
+	w.largeMost = max(w.largeMost, size)
 	w.largeFrom = w.hot.largest.From()
 	if w.largeLeft--; w.largeLeft <= 0 {
-		w.largeFrom = max(w.largeFrom, w.hot.largest.Size()+1)
+		w.largeFrom = max(w.largeFrom, w.largeMost+1)
 	}
 }
 
@@ -251,34 +282,42 @@ func (w *worker) offerLarge(r *request, key []byte, size int) {
 }
 
 // noteRequest enters the values that a large request brings among the largest. keys is as
-// in countHits.
+// in countHits. Of a command with several keys it can be told for pairs of keys and values
+// only what belongs to which.
 func (w *worker) noteRequest(r *request, frame []byte, args []resp.Arg, keys []int) {
-	if r.info.Group == "scripting" {
-		return // what is large is the script, or what it was given
-	}
-	defer w.offered()
-	if keys == nil {
-		keys = append(w.keys[:0], int(r.info.SimpleKey))
-	}
-	if r.info.Split == command.SplitMSet {
+	defer w.looked(len(frame))
+	switch {
+	case !r.info.Flags.Has(command.Write) || r.info.Group == "scripting" || r.info.ID == sortID:
+	case r.info.Split == command.SplitMSet || r.info.ID == msetnxID:
 		for _, k := range keys {
 			w.offerLarge(r, argument(frame, args, k), int(args[k+1].Len))
 		}
-		return
+	case keys == nil:
+		w.noteArguments(r, frame, args, int(r.info.SimpleKey))
+	case len(keys) == 1:
+		w.noteArguments(r, frame, args, keys[0])
 	}
-	largest, all, next := 0, 0, 0
+}
+
+var (
+	msetnxID = command.Lookup([]byte("msetnx")).ID
+	sortID   = command.Lookup([]byte("sort")).ID // may write, but nothing that it brings
+)
+
+// noteArguments enters what a command with one key brings: a value, which may have
+// options, or many small ones together.
+func (w *worker) noteArguments(r *request, frame []byte, args []resp.Arg, key int) {
+	largest, all := 0, 0
 	for i := 1; i < len(args); i++ {
-		if next < len(keys) && keys[next] == i {
-			next++
-			continue
+		if i != key {
+			largest = max(largest, int(args[i].Len))
+			all += int(args[i].Len)
 		}
-		largest = max(largest, int(args[i].Len))
-		all += int(args[i].Len)
 	}
 	if largest > all/2 {
-		all = largest // a value and some options
+		all = largest
 	}
-	w.offerLarge(r, argument(frame, args, keys[0]), all)
+	w.offerLarge(r, argument(frame, args, key), all)
 }
 
 // noteLarge enters the values of a large reply among the largest.
@@ -286,7 +325,10 @@ func (w *worker) noteLarge(r *request, reply []byte) {
 	if r.info == nil || !r.has(reqRouted) || reply[0] == '-' || reply[0] == '!' {
 		return
 	}
-	defer w.offered()
+	defer w.looked(len(reply))
+	if r.info.Group == "scripting" {
+		return // what a script makes is no value
+	}
 	frame := r.frame.Bytes()
 	p := &w.frames
 	defer p.Reset()
@@ -300,16 +342,12 @@ func (w *worker) noteLarge(r *request, reply []byte) {
 	}
 }
 
-// noteReply looks at what a command has got.
+// noteReply looks at what a command has got. What one with several keys has got is
+// nobody's, but that of MGET.
 func (w *worker) noteReply(r *request, frame []byte, args []resp.Arg, keys []int, reply []byte) {
 	typ, n, body, err := resp.Header(reply)
-	if err != nil {
-		return
-	}
-	size := len(reply)
 	switch {
-	case typ == '$' || typ == '=':
-		size = int(n)
+	case err != nil:
 	case typ == '*' && r.info.Split == command.SplitMGet && int(n) == len(keys):
 		for _, k := range keys {
 			elem, rest, err := resp.Next(body)
@@ -321,7 +359,10 @@ func (w *worker) noteReply(r *request, frame []byte, args []resp.Arg, keys []int
 			}
 			body = rest
 		}
-		return
+	case len(keys) > 1:
+	case typ == '$' || typ == '=':
+		w.offerLarge(r, argument(frame, args, keys[0]), int(n))
+	default:
+		w.offerLarge(r, argument(frame, args, keys[0]), len(reply))
 	}
-	w.offerLarge(r, argument(frame, args, keys[0]), size)
 }

@@ -20,11 +20,16 @@ type hotMerger struct {
 	collector *hotkey.Collector
 	changed   chan struct{} // the settings have
 
-	mu     sync.Mutex // held while merging or resetting; guards the following
-	spare  *hotkey.Counts
-	slots  *hotkey.Slots
-	hits   atomic.Uint64
-	micros stats.Histogram // how long merges took
+	hits    atomic.Uint64
+	sampled sharedRate
+	spared  sharedRate
+
+	mu    sync.Mutex // held while merging or resetting; guards the following
+	spare *hotkey.Counts
+	slots *hotkey.Slots
+
+	tookMu sync.Mutex      // guards the following; held for a moment only
+	took   stats.Histogram // microseconds of merges
 }
 
 func newHotMerger(p *Proc) *hotMerger {
@@ -95,7 +100,9 @@ func (p *Proc) mergeOnce() {
 		m.collector.AddReplies(c.late)
 	})
 	m.collector.Merge(time.Now())
-	m.micros.Observe(uint64(time.Since(began) / time.Microsecond))
+	m.tookMu.Lock()
+	defer m.tookMu.Unlock()
+	m.took.Observe(uint64(time.Since(began) / time.Microsecond))
 }
 
 // resetHotKeys forgets all that was counted, here and in the workers.
@@ -208,11 +215,14 @@ func (p *Proc) emitHotKeys(e emitter) {
 	e.counter("hotkeys.hits_total", m.hits.Load())
 	e.gauge("hotkeys.tracked", r.Tracked)
 	e.emit(stats.Sample{Service: p.name, Name: "hotkeys.sample_rate", Kind: stats.Gauge, Value: r.SampleRate})
-	m.mu.Lock()
-	took := m.micros
-	m.mu.Unlock()
+	m.tookMu.Lock()
+	took := m.took
+	m.tookMu.Unlock()
 	e.histogram("hotkeys.merge_micros", "", &took, 1)
 }
+
+// maxCallerName is how many bytes of a name are kept.
+const maxCallerName = 128
 
 // maxCallers is how many names of clients are told apart.
 const maxCallers = 4096

@@ -55,7 +55,6 @@ type Proc struct {
 
 	mu      sync.Mutex // guards the following
 	workers map[*eventloop.Loop]*worker
-	loops   atomic.Int32 // number of workers; may be read without mu
 }
 
 // New makes the Proc of a Redis service; it is a proc.Builder.
@@ -146,7 +145,6 @@ func (p *Proc) worker(l *eventloop.Loop) *worker {
 	if w == nil {
 		w = newWorker(p, l)
 		p.workers[l] = w
-		p.loops.Store(int32(len(p.workers)))
 		l.Post(w.start)
 	}
 	return w

@@ -45,6 +45,7 @@ type worker struct {
 	hot       *hotCounts  // nil while hot keys are switched off
 	largeFrom int         // size of a request or reply from which on its values may be among the largest
 	largeLeft int         // how many may be looked at until the next sweep
+	largeMost int         // the size of the largest that was looked at since the last one
 	frames    resp.Parser // for requests that have been sent
 }
 
@@ -294,6 +295,7 @@ const sweepEvery = 100 * time.Millisecond
 func (w *worker) sweep() {
 	now := w.loop.Now()
 	w.paceHotKeys(now)
+	w.lookForLarge()
 	busy := false
 	for addr, n := range w.nodes {
 		for _, c := range n.clients {
