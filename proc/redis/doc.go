@@ -37,6 +37,13 @@
 //   - The node that its next request is for has too many bytes outstanding.
 //   - It is about to end.
 //
+// # Hot keys
+//
+// Each worker counts the keys of the requests that it sends, by node (hotkey.go); a
+// goroutine per service brings the counts together once in an interval and publishes a
+// report (hotkey_merge.go), which HOTKEY and the admin server show. A HOTKEYS session
+// counts apart from that, for as long as it runs (hotkeys_session.go).
+//
 // # What it does not do yet
 //
 // Transactions, blocking commands, publish/subscribe and monitoring need a node
