@@ -137,6 +137,9 @@ func (s *session) route(info *command.Info, frame []byte, args []resp.Arg) bool 
 // sendSlot sends the whole request to the owner of a slot. keys is nil when the only one
 // is where SimpleKey says, and set when there is one only.
 func (s *session) sendSlot(info *command.Info, slot uint16, frame []byte, args []resp.Arg, keys []int, set *keySet) bool {
+	if s.w.unsettled != nil && s.mustWaitAlone(slot) {
+		return false
+	}
 	c, replica, problem := s.w.pick(info, slot, s.lane())
 	if problem != "" {
 		s.refuse(info, problem)

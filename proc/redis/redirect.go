@@ -67,6 +67,7 @@ func (w *worker) redirect(from *client, r *request, reply []byte) bool {
 	n := w.nodeNamed(w.tmp)
 	if to.Kind == cluster.KindMoved {
 		w.proc.topology.trigger(causeMoved, n.addr)
+		w.unsettle(r.slot)
 	}
 	if r.hops >= maxHops {
 		u.hopLimit++

@@ -99,6 +99,10 @@ func (s *session) sendSplit(info *command.Info, frame []byte, args []resp.Arg, k
 		return false
 	}
 	for i := range sp.parts {
+		if w.unsettled != nil && s.mustWaitAlone(sp.parts[i].slot) {
+			w.drop(r)
+			return false
+		}
 		c, replica, problem := w.pick(info, sp.parts[i].slot, s.lane())
 		if problem == "" && !c.full() {
 			sp.parts[i].to, sp.parts[i].replica = c, replica

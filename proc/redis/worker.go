@@ -27,20 +27,21 @@ type worker struct {
 	unhurried bool // the next sweep is not soon
 	cursor    int  // next session to be swept
 
-	set     keySet         // scratch of the keys of a command
-	wholes  [][]whole      // lists handed back
-	parser  *resp.Parser   // for sessions that have no half-parsed frame
-	spare   []*resp.Parser // parsers handed back
-	free    *request
-	splits  []*split
-	hold    *eventloop.Buf    // where early replies are kept
-	keys    []int             // scratch of key extraction
-	tmp     []byte            // scratch of local replies
-	marks   slotMarks         // scratch of splitting
-	turn    uint              // round robin over replicas
-	imports map[uint16]string // where SCAN found slots to be migrating to
-	tracker *keyTracker       // what it counts for HOTKEYS; nil while no session runs
-	stats   workerStats
+	set       keySet         // scratch of the keys of a command
+	wholes    [][]whole      // lists handed back
+	parser    *resp.Parser   // for sessions that have no half-parsed frame
+	spare     []*resp.Parser // parsers handed back
+	free      *request
+	splits    []*split
+	hold      *eventloop.Buf    // where early replies are kept
+	keys      []int             // scratch of key extraction
+	tmp       []byte            // scratch of local replies
+	marks     slotMarks         // scratch of splitting
+	turn      uint              // round robin over replicas
+	imports   map[uint16]string // where SCAN found slots to be migrating to
+	unsettled map[uint16]int64  // slots that have just moved, and until when that matters; nil when there are none
+	tracker   *keyTracker       // what it counts for HOTKEYS; nil while no session runs
+	stats     workerStats
 
 	hot       *hotCounts  // nil while hot keys are switched off
 	largeFrom int         // size of a request or reply from which on its values may be among the largest
@@ -295,6 +296,7 @@ const sweepEvery = 100 * time.Millisecond
 func (w *worker) sweep() {
 	now := w.loop.Now()
 	w.paceHotKeys(now)
+	w.settle(now)
 	w.lookForLarge()
 	busy := false
 	for addr, n := range w.nodes {

@@ -24,7 +24,7 @@ func results() *trial.Results {
 	return &trial.Results{
 		Accuracy: []trial.Accuracy{
 			{Load: trial.Load{Exponent: 0.99, PerSecond: 10_000}, Scores: []trial.Score{score}},
-			{Load: trial.Load{PerSecond: 100_000, Late: true}, Scores: []trial.Score{score}, Spread: spread},
+			{Load: trial.Load{PerSecond: 50_000, Late: true}, Scores: []trial.Score{score}, Spread: spread},
 			{Load: trial.Load{Exponent: 0.99, PerSecond: 500_000}, Scores: []trial.Score{score}, Ideal: []trial.Score{score}, Spread: spread},
 		},
 		Bursts: []trial.Burst{{Share: 0.01, Offset: 5 * time.Second, Load: trial.Load{PerSecond: 10_000}, Seen: []trial.BurstSeen{

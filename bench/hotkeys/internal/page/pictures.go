@@ -16,8 +16,8 @@ func accuracyPicture(all []trial.Accuracy) string {
 	for _, a := range all {
 		switch {
 		case a.Load.Late:
-			spreadPlot(p, left, left+width, a.Spread, "Every hit looked at: error", "50 keys that begin 5 s before the end, among a million, 100,000/s")
-		case a.Load.Sampled():
+			spreadPlot(p, left, left+width, a.Spread, "Every hit looked at: error", "50 keys that begin 5 s before the end, among a million, 50,000/s")
+		case a.Load.Sampled() && !a.Load.Exacting():
 			spreadPlot(p, left+425, left+425+width, a.Spread, sampledTitle(a.Scores), a.Load.String())
 		}
 	}

@@ -57,7 +57,7 @@ var Loads = []Load{
 	{Exponent: 1.2, PerSecond: 100_000},
 	{Exponent: 0.99, PerSecond: 10_000, Loops: 2},
 	{Exponent: 0.99, PerSecond: 10_000, Moves: true},
-	{PerSecond: 100_000, Late: true},
+	{PerSecond: 50_000, Late: true},
 	{Exponent: 0.99, PerSecond: 500_000},
 }
 
