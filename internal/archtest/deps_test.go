@@ -30,6 +30,7 @@ var notLinked = []string{
 	"samaritan/bench",
 	"samaritan/examples",
 	"samaritan/internal/chaos",
+	"samaritan/internal/markdown",
 	"samaritan/internal/testredis",
 	"testing",
 }

@@ -26,6 +26,7 @@ var layers = []layer{
 	{"hotrestart", nil},
 	{"internal/eventloop", nil},
 	{"internal/archtest", nil},
+	{"internal/markdown", nil},
 	{"internal/testredis", []string{"proc/redis/resp", "proc/redis/cluster"}},
 	{"internal/...", []string{"internal/..."}},
 	{"api/...", []string{"api/..."}},
@@ -53,7 +54,7 @@ var layers = []layer{
 // forTests are the packages that only tests and the programs around the daemon
 // may import.
 var (
-	forTests = []string{"internal/testredis/...", "internal/chaos/...", "internal/archtest"}
+	forTests = []string{"internal/testredis/...", "internal/chaos/...", "internal/archtest", "internal/markdown"}
 	around   = []string{"internal/testredis/...", "internal/chaos/...", "bench/...", "examples/..."}
 	programs = []string{"cmd/...", "bench/...", "examples/..."}
 )

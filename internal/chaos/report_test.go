@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"samaritan/internal/markdown"
 )
 
 // sample is a result with everything in it.
@@ -84,7 +86,7 @@ func TestDocsWithoutAPlaceAreLeftAlone(t *testing.T) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, DocsPage)
 		require.NoError(t, os.WriteFile(path, []byte(page), 0o600))
-		assert.ErrorIs(t, WriteDocs(dir, About{}, nil), errMarkers)
+		assert.ErrorIs(t, WriteDocs(dir, About{}, nil), markdown.ErrMarkers)
 		got, err := os.ReadFile(path)
 		require.NoError(t, err)
 		assert.Equal(t, page, string(got))

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"samaritan/internal/markdown"
 )
 
 // Markdown renders the whole page. picture is the path of the picture as seen
@@ -30,15 +32,15 @@ func (r Report) facts() string {
 	if m.Pinned {
 		pinned = "proxies on the first CPU, servers and load on the others"
 	}
-	t := &table{left: 2}
-	t.add("run", "")
-	t.add("date", r.Date.UTC().Format(time.DateOnly))
-	t.add("machine", fmt.Sprintf("%d cores, %s; Linux %s; %s", m.Cores, m.CPU, m.Kernel, pinned))
-	t.add("Samaritan", m.Subject)
-	t.add("twemproxy", m.Peer)
-	t.add("Redis", m.Redis)
-	t.add("Go", m.Go)
-	t.add("servers", m.Connected)
+	t := &markdown.Table{Left: 2}
+	t.Add("run", "")
+	t.Add("date", r.Date.UTC().Format(time.DateOnly))
+	t.Add("machine", fmt.Sprintf("%d cores, %s; Linux %s; %s", m.Cores, m.CPU, m.Kernel, pinned))
+	t.Add("Samaritan", m.Subject)
+	t.Add("twemproxy", m.Peer)
+	t.Add("Redis", m.Redis)
+	t.Add("Go", m.Go)
+	t.Add("servers", m.Connected)
 	return t.String()
 }
 

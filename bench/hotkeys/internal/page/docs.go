@@ -1,16 +1,15 @@
 package page
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"samaritan/bench/hotkeys/internal/trial"
+	"samaritan/internal/markdown"
 )
 
 const (
@@ -18,9 +17,6 @@ const (
 	docsBegin = "<!-- bench-hotkey:begin -->"
 	docsEnd   = "<!-- bench-hotkey:end -->"
 )
-
-// errMarkers says that the page has no place for the tables.
-var errMarkers = errors.New("needs its pair of markers once")
 
 // About says where and when the trials ran.
 type About struct {
@@ -31,19 +27,10 @@ type About struct {
 
 // Write replaces what is between the markers of the page in dir, and the pictures beside it.
 func Write(dir string, about About, r *trial.Results) error {
-	path := filepath.Join(dir, docsPage)
-	page, err := os.ReadFile(path)
-	if err != nil {
+	if err := markdown.Replace(filepath.Join(dir, docsPage), docsBegin, docsEnd, text(about, r)); err != nil {
 		return err
 	}
-	before, rest, begins := bytes.Cut(page, []byte(docsBegin))
-	_, after, ends := bytes.Cut(rest, []byte(docsEnd))
-	if !begins || !ends || bytes.Count(page, []byte(docsBegin)) != 1 || bytes.Count(page, []byte(docsEnd)) != 1 {
-		return fmt.Errorf("%s %w: %s and after it %s", path, errMarkers, docsBegin, docsEnd)
-	}
-	text := docsBegin + "\n\n" + strings.TrimSpace(markdown(about, r)) + "\n\n" + docsEnd
 	return errors.Join(
-		os.WriteFile(path, slices.Concat(before, []byte(text), after), 0o644),
 		writePicture(dir, "accuracy", accuracyPicture(r.Accuracy)),
 		writePicture(dir, "comparison", comparisonPicture(r.Contests, r.Cost != nil)),
 		writePicture(dir, "decay", decayPicture(r.Decay)),
@@ -55,8 +42,8 @@ func writePicture(dir, name, svg string) error {
 	return os.WriteFile(filepath.Join(dir, "hotkeys-"+name+".svg"), []byte(svg), 0o644)
 }
 
-// markdown is the part of the page between the markers.
-func markdown(about About, r *trial.Results) string {
+// text is the part of the page between the markers.
+func text(about About, r *trial.Results) string {
 	checks := r.Checks()
 	var b strings.Builder
 	fmt.Fprintf(&b, "Measured %s in %v on %s, %d seeds: %d of %d bounds kept.\n\n", about.Date.UTC().Format(time.DateOnly),

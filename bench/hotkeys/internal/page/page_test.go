@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"samaritan/bench/hotkeys/internal/trial"
+	"samaritan/internal/markdown"
 )
 
 // results has a little of everything.
@@ -108,7 +109,7 @@ func TestAPageWithoutMarkersIsLeftAlone(t *testing.T) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, docsPage)
 		require.NoError(t, os.WriteFile(path, []byte(page), 0o600))
-		require.ErrorIs(t, Write(dir, About{}, results()), errMarkers)
+		require.ErrorIs(t, Write(dir, About{}, results()), markdown.ErrMarkers)
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)
 		assert.Equal(t, page, string(text))

@@ -7,14 +7,15 @@ import (
 	"time"
 
 	"samaritan/bench/hotkeys/internal/trial"
+	"samaritan/internal/markdown"
 )
 
 // Bounds lists every bound, and whether it was kept.
 func Bounds(checks []trial.Check) string {
-	t := &table{left: 1}
-	t.add("bound", "wanted", "measured", "")
+	t := &markdown.Table{Left: 1}
+	t.Add("bound", "wanted", "measured", "")
 	for _, c := range checks {
-		t.add(c.Name, c.Bound, c.Value, verdict(c.OK))
+		t.Add(c.Name, c.Bound, c.Value, verdict(c.OK))
 	}
 	return t.String()
 }
@@ -45,18 +46,18 @@ func percent(share float64) string {
 
 // AccuracyTable says how right reports are.
 func AccuracyTable(all []trial.Accuracy) string {
-	t := &table{left: 1}
-	t.add("traffic", "looked at", "precision at 50", "worst", "places off, top 10", "qps off, top 10", "count off", "bound", "within bounds")
+	t := &markdown.Table{Left: 1}
+	t.Add("traffic", "looked at", "precision at 50", "worst", "places off, top 10", "qps off, top 10", "count off", "bound", "within bounds")
 	for _, a := range all {
 		row := accuracyRow(a.Load.String(), a.Scores)
 		if a.Load.Late {
 			row[4] = "" // They have no order.
 		}
-		t.add(row...)
+		t.Add(row...)
 		if a.Ideal != nil {
 			row := accuracyRow("the same sample, counted exactly", a.Ideal)
 			row[1], row[7], row[8] = "", "", ""
-			t.add(row...)
+			t.Add(row...)
 		}
 	}
 	return t.String()
@@ -78,8 +79,8 @@ func accuracyRow(name string, scores []trial.Score) []string {
 
 // BurstTable says how soon a new key is listed.
 func BurstTable(all []trial.Burst) string {
-	t := &table{left: 1}
-	t.add("key", "begins", "lasts", "among the true 50", "listed", "after", "count off, worst")
+	t := &markdown.Table{Left: 1}
+	t.Add("key", "begins", "lasts", "among the true 50", "listed", "after", "count off, worst")
 	for i := range all {
 		b := &all[i]
 		due, listed, after, off := 0, 0, time.Duration(0), 0.0
@@ -94,7 +95,7 @@ func BurstTable(all []trial.Burst) string {
 		if b.Warm {
 			name += ", the 400th before"
 		}
-		t.add(name, b.Offset.String()+" into an interval", lasts,
+		t.Add(name, b.Offset.String()+" into an interval", lasts,
 			ordinal(due)+" merge", ordinal(listed)+" merge", after.String(), percent(off))
 	}
 	return t.String()
@@ -116,22 +117,22 @@ func ordinal(n int) string {
 
 // GrowthTable compares the 8-bit counter with its definition.
 func GrowthTable(all []trial.Growth) string {
-	t := &table{}
-	t.add("hits", "counter", "spread", "in ten intervals", "spread", "a random number per hit", "spread")
+	t := &markdown.Table{}
+	t.Add("hits", "counter", "spread", "in ten intervals", "spread", "a random number per hit", "spread")
 	for _, g := range all {
 		row := []string{fmt.Sprint(g.Hits)}
 		for _, m := range []trial.Moments{g.Whole, g.Parts, g.Reference} {
 			row = append(row, fmt.Sprintf("%.2f", m.Mean), fmt.Sprintf("%.2f", m.Spread))
 		}
-		t.add(row...)
+		t.Add(row...)
 	}
 	return t.String()
 }
 
 // ContestTable compares algorithms. Without times their column is empty.
 func ContestTable(all []trial.Contest, timed bool) string {
-	t := &table{left: 2}
-	t.add("stream", "algorithm", "precision at 50", "recall of top 10", "count off", "ns per hit", "KiB")
+	t := &markdown.Table{Left: 2}
+	t.Add("stream", "algorithm", "precision at 50", "recall of top 10", "count off", "ns per hit", "KiB")
 	for _, c := range all {
 		label := fmt.Sprintf("%s; %.1f M hits", c.Stream, float64(c.Hits)/1e6)
 		for _, e := range c.Entrants {
@@ -139,7 +140,7 @@ func ContestTable(all []trial.Contest, timed bool) string {
 			if timed {
 				ns = fmt.Sprintf("%.0f", e.PerHit)
 			}
-			t.add(label, e.Name, fmt.Sprintf("%.2f", e.Precision), fmt.Sprintf("%.1f", e.Recall), fmt.Sprintf("%.2f %%", 100*e.CountError), ns,
+			t.Add(label, e.Name, fmt.Sprintf("%.2f", e.Precision), fmt.Sprintf("%.1f", e.Recall), fmt.Sprintf("%.2f %%", 100*e.CountError), ns,
 				fmt.Sprintf("%d", e.Bytes>>10))
 			label = "" // Once is enough.
 		}
@@ -149,24 +150,24 @@ func ContestTable(all []trial.Contest, timed bool) string {
 
 // CostTable says what a hit takes.
 func CostTable(c *trial.Cost) string {
-	t := &table{}
-	t.add("hits/s", "looked at", "ns per hit", "rounds from–to", "in batches", "rounds from–to", "share of a core")
+	t := &markdown.Table{}
+	t.Add("hits/s", "looked at", "ns per hit", "rounds from–to", "in batches", "rounds from–to", "share of a core")
 	for _, r := range c.Rates {
 		row := []string{fmt.Sprint(r.PerSecond), percent(r.Sample)}
 		for _, s := range []trial.Timing{r.Single, r.Batched} {
 			row = append(row, fmt.Sprintf("%.1f", s.PerHit), fmt.Sprintf("%.1f–%.1f", s.Low, s.High))
 		}
-		t.add(append(row, fmt.Sprintf("%.2f %%", 100*r.Busy()))...)
+		t.Add(append(row, fmt.Sprintf("%.2f %%", 100*r.Busy()))...)
 	}
 	return t.String()
 }
 
 // MergeTable says what the end of an interval takes.
 func MergeTable(c *trial.Cost) string {
-	t := &table{}
-	t.add("nodes", "counters added, ms", "merged, ms", "allocated, KiB", "counters, KiB")
+	t := &markdown.Table{}
+	t.Add("nodes", "counters added, ms", "merged, ms", "allocated, KiB", "counters, KiB")
 	for _, m := range c.Merges {
-		t.add(fmt.Sprint(m.Nodes), millis(m.Add), millis(m.Merge), fmt.Sprint(m.Allocated>>10), fmt.Sprint(m.Nodes*c.Counter>>10))
+		t.Add(fmt.Sprint(m.Nodes), millis(m.Add), millis(m.Merge), fmt.Sprint(m.Allocated>>10), fmt.Sprint(m.Nodes*c.Counter>>10))
 	}
 	return t.String()
 }
