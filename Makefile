@@ -80,6 +80,15 @@ test-deps: ## install what the tests run against (redis-server)
 test: test-deps ## run all tests under the race detector (PKG, TESTFLAGS, TIMEOUT)
 	@$(if $(RACE),,echo 'WARNING: no C compiler: the tests run without the race detector')
 	$(if $(RACE),CGO_ENABLED=1 )go test $(RACE) -timeout $(TIMEOUT) $(TESTFLAGS) $(PKG)
+	$(if $(RACE),$(if $(findstring -run,$(TESTFLAGS)),,@$(MAKE) --no-print-directory test-norace))
+
+# Tests of what the race detector changes: it allocates, and marks its own memory. They are
+# skipped under it, and run once more without.
+NORACE := Allocat|LargeBuffersAreNotLost
+
+.PHONY: test-norace
+test-norace: test-deps ## run the tests that the race detector would spoil (PKG)
+	go test -timeout $(TIMEOUT) $(TESTFLAGS) -run '$(NORACE)' $(PKG)
 
 .PHONY: cover
 cover: test-deps ## measure test coverage, write coverage.html

@@ -223,7 +223,6 @@ func TestMemoryOfLargeFramesGoesBack(t *testing.T) {
 		r.feed(p, piece, func() int { return len(piece) })
 	}
 	r.until("all is taken", func() bool { return c.in == nil && peak > 0 })
-	require.Greater(t, peak, before+size/2) // what earlier tests have left may go back meanwhile
 	require.Equal(t, size, r.l.pool.pages.bytes, "kept for the next one, and no more than was used")
 	require.NotNil(t, r.l.unmapper)
 
@@ -234,7 +233,9 @@ func TestMemoryOfLargeFramesGoesBack(t *testing.T) {
 	r.step()
 	require.False(t, r.l.unfinished())
 	require.Nil(t, r.l.unmapper)
-	require.Less(t, rssBytes(t), before+size/4)
+	after := rssBytes(t)
+	require.Less(t, after, before+size/4)
+	require.Greater(t, peak, after+size*9/10, "compared with now, as what earlier tests have left may have gone back meanwhile")
 }
 
 func TestIdlePagesAreBounded(t *testing.T) {
