@@ -44,7 +44,7 @@ service.Config listener=1:service.Listener health_check=2:hc.HealthCheck connect
 protocol.TCPOption
 protocol.RedisOption read_strategy=1:redis.ReadStrategy compression=2:redis.Compression request_timeout=100:google.protobuf.Duration slow_threshold=101:google.protobuf.Duration hot_keys=102:redis.HotKeys
 protocol.MySQLOption
-redis.Compression enable=1:bool algorithm=2:redis.Compression.Algorithm threshold=3:uint32
+redis.Compression enable=1:bool algorithm=2:redis.Compression.Algorithm threshold=3:uint32 level=100:uint32 max_size=101:uint32 max_ratio=102:uint32
 redis.HotKeys enable=1:?bool capacity=2:uint32 interval=3:google.protobuf.Duration window=4:google.protobuf.Duration log_top=5:uint32
 hc.HealthCheck interval=1:google.protobuf.Duration timeout=2:google.protobuf.Duration fall_threshold=3:uint32 rise_threshold=4:uint32 tcp_checker=5:hc.TCPChecker atcp_checker=6:hc.ATCPChecker mysql_checker=7:hc.MySQLChecker redis_checker=8:hc.RedisChecker
 hc.TCPChecker
@@ -69,7 +69,7 @@ service.Endpoint.State UP=0 DOWN=1 UNKNOWN=2
 service.Endpoint.Type MAIN=0 BACKUP=1
 protocol.Protocol UNKNOWN=0 TCP=1 MySQL=2 Redis=3
 redis.ReadStrategy MASTER=0 REPLICA=1 BOTH=2
-redis.Compression.Algorithm SNAPPY=0
+redis.Compression.Algorithm SNAPPY=0 ZSTD=1
 `
 
 func TestFieldNumbersNeverChange(t *testing.T) {

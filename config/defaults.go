@@ -61,6 +61,10 @@ func fillConfig(c *service.Config) {
 	if o := c.GetRedisOption(); o != nil {
 		orDuration(&o.RequestTimeout, defaultRequestTimeout)
 		orDuration(&o.SlowThreshold, defaultSlowThreshold)
+		if o.Compression == nil {
+			o.Compression = &redis.Compression{}
+		}
+		fillCompression(o.Compression)
 		if o.HotKeys == nil {
 			o.HotKeys = &redis.HotKeys{}
 		}

@@ -20,8 +20,9 @@
 // harmless, they are accepted: a Redis service with any lb_policy (it is not
 // used), a health check without a checker (tcp_checker), zero thresholds (the
 // default), an endpoint given twice in the same way (used once), a log target
-// without SYSLOG (not used), no services at all. What could not have worked, or
-// would do harm, is an error.
+// without SYSLOG (not used), any threshold of compression that is off (not
+// used), no services at all. What could not have worked, or would do harm, is
+// an error.
 //
 // # From Bootstrap to events
 //

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"samaritan/api/redis"
 )
 
 func TestFilesThatCannotBeReadAreOneProblem(t *testing.T) {
@@ -76,6 +78,13 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 	assert.Equal(t, 10*time.Second, hot.Interval.AsDuration())
 	assert.Equal(t, 20*time.Second, hot.Window.AsDuration())
 	assert.Zero(t, hot.LogTop)
+	compression := c.GetRedisOption().Compression
+	assert.False(t, compression.Enable)
+	assert.Equal(t, redis.Compression_SNAPPY, compression.Algorithm)
+	assert.Zero(t, compression.Threshold)
+	assert.EqualValues(t, 1, compression.Level)
+	assert.EqualValues(t, 512<<20, compression.MaxSize)
+	assert.EqualValues(t, 1000, compression.MaxRatio)
 
 	b, err = Parse("test", []byte("log: {}"))
 	require.NoError(t, err)

@@ -15,9 +15,12 @@ import (
 const (
 	durationName = "google.protobuf.Duration"
 
-	portName        = "common.Address.port"
-	hotCapacityName = "redis.HotKeys.capacity"
-	hotLogTopName   = "redis.HotKeys.log_top"
+	portName         = "common.Address.port"
+	levelName        = "redis.Compression.level"
+	compressSizeName = "redis.Compression.max_size"
+	ratioName        = "redis.Compression.max_ratio"
+	hotCapacityName  = "redis.HotKeys.capacity"
+	hotLogTopName    = "redis.HotKeys.log_top"
 )
 
 func isDuration(fd protoreflect.FieldDescriptor) bool {
@@ -59,6 +62,12 @@ func maxNumber(fd protoreflect.FieldDescriptor) uint32 {
 	switch fd.FullName() {
 	case portName:
 		return math.MaxUint16
+	case levelName:
+		return maxLevel
+	case compressSizeName:
+		return maxCompressSize
+	case ratioName:
+		return maxRatio
 	case hotCapacityName:
 		return maxHotCapacity
 	case hotLogTopName:

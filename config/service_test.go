@@ -61,14 +61,14 @@ func TestNewServiceRefusesWhatTheWireCanBring(t *testing.T) {
 		{"signs", func(c *service.Config) { c.IdleTimeout = &durationpb.Duration{Seconds: 1, Nanos: -1} }, "config.idle_timeout: must be a valid duration"},
 		{"zero", func(c *service.Config) { c.ConnectTimeout = &durationpb.Duration{} }, "config.connect_timeout: must be more than 0s, is 0s"},
 		{"check", func(c *service.Config) { c.HealthCheck = &hc.HealthCheck{Timeout: durationpb.New(-1)} }, "config.health_check.timeout: must be more than 0s, is -1ns"},
-		{"strategy", func(c *service.Config) {
-			c.Protocol = protocol.Protocol_Redis
-			c.ProtocolOptions = &service.Config_RedisOption{RedisOption: &protocol.RedisOption{ReadStrategy: 7}}
-		}, "config.redis_option.read_strategy: must be one of MASTER, REPLICA, BOTH, is 7"},
-		{"algorithm", func(c *service.Config) {
-			c.Protocol = protocol.Protocol_Redis
-			c.ProtocolOptions = &service.Config_RedisOption{RedisOption: &protocol.RedisOption{Compression: &redis.Compression{Algorithm: 7}}}
-		}, "config.redis_option.compression.algorithm: must be one of SNAPPY, is 7"},
+		{"strategy", redisOption(&protocol.RedisOption{ReadStrategy: 7}), "config.redis_option.read_strategy: must be one of MASTER, REPLICA, BOTH, is 7"},
+		{"algorithm", compression(&redis.Compression{Algorithm: 7}), "config.redis_option.compression.algorithm: must be one of SNAPPY, ZSTD, is 7"},
+		{"no threshold", compression(&redis.Compression{Enable: true}), "config.redis_option.compression.threshold: must be more than 0 when compression is enabled"},
+		{"threshold", compression(&redis.Compression{Enable: true, Threshold: 8, MaxSize: 7}), "config.redis_option.compression.threshold: must be at most max_size, 7, is 8"},
+		{"level", compression(&redis.Compression{Level: 23}), "config.redis_option.compression.level: must be 0..22, is 23"},
+		{"size", compression(&redis.Compression{Enable: true, Threshold: math.MaxUint32, MaxSize: 512<<20 + 1}), "config.redis_option.compression.max_size: must be 0..536870912, is 536870913"},
+		{"ratio below", compression(&redis.Compression{MaxRatio: 9}), "config.redis_option.compression.max_ratio: must be 10..100000, is 9"},
+		{"ratio above", compression(&redis.Compression{MaxRatio: 100_001}), "config.redis_option.compression.max_ratio: must be 10..100000, is 100001"},
 		{"hot keys listed", hotKeys(&redis.HotKeys{Capacity: 1001}), "config.redis_option.hot_keys.capacity: must be 0..1000, is 1001"},
 		{"hot keys logged", hotKeys(&redis.HotKeys{LogTop: 101}), "config.redis_option.hot_keys.log_top: must be 0..100, is 101"},
 		{"interval", hotKeys(&redis.HotKeys{Interval: &durationpb.Duration{Seconds: math.MaxInt64}}), "config.redis_option.hot_keys.interval: must be a valid duration"},
@@ -87,9 +87,51 @@ func TestNewServiceRefusesWhatTheWireCanBring(t *testing.T) {
 
 // hotKeys makes a config one of Redis with these settings.
 func hotKeys(h *redis.HotKeys) func(*service.Config) {
+	return redisOption(&protocol.RedisOption{HotKeys: h})
+}
+
+// compression makes a config one of Redis with these settings.
+func compression(s *redis.Compression) func(*service.Config) {
+	return redisOption(&protocol.RedisOption{Compression: s})
+}
+
+func redisOption(o *protocol.RedisOption) func(*service.Config) {
 	return func(c *service.Config) {
 		c.Protocol = protocol.Protocol_Redis
-		c.ProtocolOptions = &service.Config_RedisOption{RedisOption: &protocol.RedisOption{HotKeys: h}}
+		c.ProtocolOptions = &service.Config_RedisOption{RedisOption: o}
+	}
+}
+
+// What may be set to its bounds, and what does not matter, is no problem.
+func TestCompressionTakesItsBounds(t *testing.T) {
+	filled := func(a redis.Compression_Algorithm, enable bool, threshold, level, size, ratio uint32) *redis.Compression {
+		return &redis.Compression{Enable: enable, Algorithm: a, Threshold: threshold, Level: level, MaxSize: size, MaxRatio: ratio}
+	}
+	const snappy, zstd = redis.Compression_SNAPPY, redis.Compression_ZSTD
+	tests := []struct {
+		name        string
+		given, want *redis.Compression
+	}{
+		{"absent", nil, filled(snappy, false, 0, 1, 512<<20, 1000)},
+		{"empty", &redis.Compression{}, filled(snappy, false, 0, 1, 512<<20, 1000)},
+		{"as of the original", &redis.Compression{Enable: true, Threshold: 1024}, filled(snappy, true, 1024, 1, 512<<20, 1000)},
+		{"lowest", filled(zstd, true, 1, 1, 1, 10), filled(zstd, true, 1, 1, 1, 10)},
+		{"highest", filled(zstd, true, 512<<20, 22, 512<<20, 100_000), filled(zstd, true, 512<<20, 22, 512<<20, 100_000)},
+		{"level of no use", filled(snappy, true, 1, 22, 1, 10), filled(snappy, true, 1, 22, 1, 10)},
+		{"threshold of no use", filled(zstd, false, math.MaxUint32, 0, 1, 0), filled(zstd, false, math.MaxUint32, 1, 1, 1000)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := tcpConfig(80)
+			compression(tt.given)(c)
+			s, err := NewService("a", c, nil)
+			require.NoError(t, err)
+			got := s.Config.GetRedisOption().Compression
+			assert.True(t, proto.Equal(tt.want, got), "got %v", got)
+			if tt.given == nil {
+				assert.Nil(t, c.GetRedisOption().Compression, "the argument stays as it was")
+			}
+		})
 	}
 }
 

@@ -153,6 +153,38 @@ func TestStoreTellsHotKeysThatChanged(t *testing.T) {
 	})
 }
 
+func TestStoreTellsCompressionThatChanged(t *testing.T) {
+	with := func(c *redis.Compression) []*Service {
+		config := tcpConfig(1)
+		compression(c)(config)
+		s, err := NewService("a", config, []*service.Endpoint{endpoint("10.0.0.1", 1)})
+		require.NoError(t, err)
+		return []*Service{s}
+	}
+	running(t, func(t *testing.T, s *Store) {
+		require.NoError(t, s.Apply("file", with(nil)))
+		drain(s)
+		require.NoError(t, s.Apply("file", with(&redis.Compression{Level: 1, MaxSize: 512 << 20, MaxRatio: 1000})))
+		assert.Empty(t, drain(s))
+
+		changes := map[string]*redis.Compression{
+			"enable":    {Enable: true, Threshold: 1},
+			"threshold": {Enable: true, Threshold: 2},
+			"algorithm": {Algorithm: redis.Compression_ZSTD},
+			"level":     {Level: 2},
+			"max size":  {MaxSize: 1},
+			"max ratio": {MaxRatio: 10},
+		}
+		for name, c := range changes {
+			after := with(c)
+			require.NoError(t, s.Apply("file", after))
+			e := (<-s.Events()).(ConfigChanged)
+			assert.True(t, proto.Equal(after[0].Config, e.Service.Config), name)
+			assert.Empty(t, drain(s), name)
+		}
+	})
+}
+
 func TestStoreRefusesTheNameOfAnotherSource(t *testing.T) {
 	running(t, func(t *testing.T, s *Store) {
 		require.NoError(t, s.Apply("file", []*Service{svc(t, "a", 1, 1)}))

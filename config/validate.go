@@ -15,7 +15,6 @@ import (
 	"samaritan/api/common"
 	"samaritan/api/hc"
 	"samaritan/api/protocol"
-	"samaritan/api/redis"
 	"samaritan/api/service"
 )
 
@@ -179,17 +178,8 @@ func (v *validator) redisOption(path string, o *protocol.RedisOption) {
 	v.known(path+".read_strategy", o.ReadStrategy)
 	v.positive(path+".request_timeout", o.RequestTimeout)
 	v.positive(path+".slow_threshold", o.SlowThreshold)
-	if o.Compression != nil {
-		v.compression(path+".compression", o.Compression)
-	}
+	v.compression(path+".compression", o.Compression)
 	v.hotKeys(path+".hot_keys", o.HotKeys)
-}
-
-func (v *validator) compression(path string, c *redis.Compression) {
-	v.known(path+".algorithm", c.Algorithm)
-	if c.Enable && c.Threshold == 0 {
-		v.fail(path+".threshold", "must be more than 0 when compression is enabled")
-	}
 }
 
 func (v *validator) healthCheck(path string, h *hc.HealthCheck, p protocol.Protocol) {

@@ -97,7 +97,7 @@ const (
 
 // Due tells whether there have been so many keys since the last call of Pace that the
 // next should not wait.
-func (s *Sampler) Due() bool { return s.keys >= paceKeys }
+func (s *Sampler) Due(now int64) bool { return s.keys >= paceKeys && now-s.paced >= int64(paceEvery) }
 
 // Pace adapts the sample to the rate since the last time. It is to be called some ten
 // times a second while there are requests, and when Due says so; calls in quick

@@ -116,15 +116,15 @@ func TestPaceInQuickSuccessionDoesNothing(t *testing.T) {
 // A burst is not to be looked at in full until the next regular call.
 func TestSamplerIsDueAfterABurst(t *testing.T) {
 	s := NewSampler(0)
-	assert.False(t, s.Due())
-	for !s.Due() {
+	now := int64(paceEvery)
+	assert.False(t, s.Due(now))
+	for !s.Due(now) {
 		require.LessOrEqual(t, s.keys, paceKeys)
+		assert.False(t, s.Due(now-1), "no rate can be measured yet")
 		s.Take(4)
 	}
-	s.Pace(1)
-	assert.True(t, s.Due(), "that was too soon")
-	s.Pace(int64(paceEvery))
-	assert.False(t, s.Due())
+	s.Pace(now)
+	assert.False(t, s.Due(2*now))
 	assert.Greater(t, s.Weight(), 1)
 }
 

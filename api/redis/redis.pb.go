@@ -82,15 +82,19 @@ type Compression_Algorithm int32
 const (
 	// The framed stream format of snappy.
 	Compression_SNAPPY Compression_Algorithm = 0
+	// One Zstandard frame. The original Samaritan cannot read it.
+	Compression_ZSTD Compression_Algorithm = 1
 )
 
 // Enum value maps for Compression_Algorithm.
 var (
 	Compression_Algorithm_name = map[int32]string{
 		0: "SNAPPY",
+		1: "ZSTD",
 	}
 	Compression_Algorithm_value = map[string]int32{
 		"SNAPPY": 0,
+		"ZSTD":   1,
 	}
 )
 
@@ -122,15 +126,28 @@ func (Compression_Algorithm) EnumDescriptor() ([]byte, []int) {
 }
 
 // Compression says which values are compressed before they are stored.
-// Compressed values are recognized and decompressed also while it is off.
+// Compressed values are recognized and decompressed also while it is off, of
+// either algorithm. Each field changes live: a running service takes up a new
+// value and keeps its connections.
 type Compression struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Compress values that are written.
-	Enable    bool                  `protobuf:"varint,1,opt,name=enable,proto3" json:"enable,omitempty"`
+	// Compress values that are written. Default false.
+	Enable bool `protobuf:"varint,1,opt,name=enable,proto3" json:"enable,omitempty"`
+	// How the values that are written are compressed. Default SNAPPY.
 	Algorithm Compression_Algorithm `protobuf:"varint,2,opt,name=algorithm,proto3,enum=redis.Compression_Algorithm" json:"algorithm,omitempty"`
-	// Values of at least this many bytes are compressed. More than zero when
-	// enable is set.
-	Threshold     uint32 `protobuf:"varint,3,opt,name=threshold,proto3" json:"threshold,omitempty"`
+	// Values of at least this many bytes are compressed. When enable is set: more
+	// than zero, at most max_size, and without a default. Not used otherwise.
+	Threshold uint32 `protobuf:"varint,3,opt,name=threshold,proto3" json:"threshold,omitempty"`
+	// How much work ZSTD takes for smaller values, 1..22 as the zstd command
+	// counts. Default 1, also for 0. Ignored with SNAPPY.
+	Level uint32 `protobuf:"varint,100,opt,name=level,proto3" json:"level,omitempty"`
+	// The most bytes that a stored value may decompress to, 1..536870912
+	// (512 MiB). Larger values are stored as they are. Default 536870912, also
+	// for 0.
+	MaxSize uint32 `protobuf:"varint,101,opt,name=max_size,json=maxSize,proto3" json:"max_size,omitempty"`
+	// The most decompressed bytes per byte of the stored value, 10..100000.
+	// Default 1000, also for 0.
+	MaxRatio      uint32 `protobuf:"varint,102,opt,name=max_ratio,json=maxRatio,proto3" json:"max_ratio,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -182,6 +199,27 @@ func (x *Compression) GetAlgorithm() Compression_Algorithm {
 func (x *Compression) GetThreshold() uint32 {
 	if x != nil {
 		return x.Threshold
+	}
+	return 0
+}
+
+func (x *Compression) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
+func (x *Compression) GetMaxSize() uint32 {
+	if x != nil {
+		return x.MaxSize
+	}
+	return 0
+}
+
+func (x *Compression) GetMaxRatio() uint32 {
+	if x != nil {
+		return x.MaxRatio
 	}
 	return 0
 }
@@ -276,14 +314,18 @@ var File_api_redis_redis_proto protoreflect.FileDescriptor
 
 const file_api_redis_redis_proto_rawDesc = "" +
 	"\n" +
-	"\x15api/redis/redis.proto\x12\x05redis\x1a\x1egoogle/protobuf/duration.proto\"\x98\x01\n" +
+	"\x15api/redis/redis.proto\x12\x05redis\x1a\x1egoogle/protobuf/duration.proto\"\xf0\x01\n" +
 	"\vCompression\x12\x16\n" +
 	"\x06enable\x18\x01 \x01(\bR\x06enable\x12:\n" +
 	"\talgorithm\x18\x02 \x01(\x0e2\x1c.redis.Compression.AlgorithmR\talgorithm\x12\x1c\n" +
-	"\tthreshold\x18\x03 \x01(\rR\tthreshold\"\x17\n" +
+	"\tthreshold\x18\x03 \x01(\rR\tthreshold\x12\x14\n" +
+	"\x05level\x18d \x01(\rR\x05level\x12\x19\n" +
+	"\bmax_size\x18e \x01(\rR\amaxSize\x12\x1b\n" +
+	"\tmax_ratio\x18f \x01(\rR\bmaxRatio\"!\n" +
 	"\tAlgorithm\x12\n" +
 	"\n" +
-	"\x06SNAPPY\x10\x00\"\xd0\x01\n" +
+	"\x06SNAPPY\x10\x00\x12\b\n" +
+	"\x04ZSTD\x10\x01\"\xd0\x01\n" +
 	"\aHotKeys\x12\x1b\n" +
 	"\x06enable\x18\x01 \x01(\bH\x00R\x06enable\x88\x01\x01\x12\x1a\n" +
 	"\bcapacity\x18\x02 \x01(\rR\bcapacity\x125\n" +

@@ -104,3 +104,17 @@ func (r Ref) Sub(part []byte) Ref {
 	// Both slices end at the same capacity, whatever their beginnings.
 	return Ref{Buf: r.Buf, Off: cap(r.Buf.B) - cap(part), Len: len(part)}
 }
+
+// Memory is what bytes may lie in that are kept by reference: the input of a connection
+// while Data is called, or a Buf.
+type Memory interface {
+	// Share refers to part, which lies in it. The reference is taken already.
+	Share(part []byte) Ref
+}
+
+// Share refers to a part of the bytes, whose capacity must not have been cut. The reference
+// is taken already: Release it later.
+func (b *Buf) Share(part []byte) Ref {
+	b.Retain()
+	return Ref{Buf: b}.Sub(part)
+}

@@ -159,13 +159,8 @@ func (s *session) sendSlot(info *command.Info, slot uint16, frame []byte, args [
 		s.hold(r, set)
 	}
 	sent := s.frameFor(c, frame)
-	if h := s.w.hot; h != nil {
-		if weight := h.sampler.Take(max(1, min(len(keys), maxHitKeys))); weight > 0 {
-			s.countHits(r, c, weight, sent.Bytes(), args, keys)
-		}
-		if len(frame) >= s.w.largeFrom {
-			s.w.noteRequest(r, frame, args, keys)
-		}
+	if s.w.filters.HasSent() {
+		s.showSent(r, c, sent.Bytes(), args, keys)
 	}
 	c.send(r, sent)
 	return true
@@ -199,8 +194,8 @@ func (s *session) waitFor(c *client) bool {
 // frameFor makes the frame being handled the client's own: large ones by reference,
 // others as the one copy that a request costs.
 func (s *session) frameFor(c *client, frame []byte) eventloop.Ref {
-	if s.shareFrame != nil {
-		return s.conn.Share(s.shareFrame)
+	if s.frameIn != nil {
+		return s.frameIn.Share(frame)
 	}
 	return c.copyIn(frame)
 }

@@ -17,8 +17,6 @@ import (
 	"samaritan/api/redis"
 	"samaritan/internal/eventloop"
 	"samaritan/internal/stats"
-	"samaritan/proc/redis/command"
-	"samaritan/proc/redis/resp"
 )
 
 // pausing is a connection that holds its loop up in the middle of an iteration, behind
@@ -153,44 +151,6 @@ func TestNamesOfClientsAreShort(t *testing.T) {
 	assert.Less(t, len(reply), 64<<10, "bytes of HOTKEY LIST with 3 keys")
 }
 
-// Between two sweeps maxLargeLooks requests and replies are looked at, also when none of
-// them has a large value.
-func TestTheBudgetOfLooksHoldsWithoutLargeValues(t *testing.T) {
-	n := startStub(t)
-	p := startProxy(t, proxyOptions{}, n.Addr).ready(t).still(t)
-	var keys, pairs strings.Builder
-	for i := range 20 {
-		fmt.Fprintf(&keys, " {t}%060d", i)
-		fmt.Fprintf(&pairs, " {t}%060d v", i)
-	}
-	for _, line := range []string{"MGET" + keys.String(), "MSET" + pairs.String(), "DEL" + keys.String()} {
-		p.setHot(t, &redis.HotKeys{Enable: proto.Bool(false), Interval: duration(time.Hour)})
-		p.still(t) // all begins anew
-		p.onWorkers(func(w *worker) { w.sweeper.Reset(time.Hour) })
-		exchange(t, p.Addr, strings.Repeat(commands(line), 270)) // so few that nothing is paced
-		left := 0
-		p.onWorkers(func(w *worker) { left = w.largeLeft })
-		assert.LessOrEqual(t, maxLargeLooks-left, maxLargeLooks+1, "looks at %.4s", line)
-	}
-}
-
-// What the traffic is paced by does not give a new budget as often as it is asked.
-func TestTheBudgetOfLooksHoldsWhenMuchTrafficIsPaced(t *testing.T) {
-	n := startStub(t)
-	p := startProxy(t, proxyOptions{}, n.Addr).ready(t).still(t)
-	must(t, connect(t, p.Addr), "GET", "k")
-	p.onWorkers(func(w *worker) {
-		w.hot.sampler.Pace(w.loop.Now())
-		for !w.hot.sampler.Due() {
-			w.hot.sampler.Take(64)
-		}
-		w.largeLeft = 0
-		w.paceHotKeys(w.loop.Now()) // within paceEvery
-		assert.Zero(t, w.largeLeft, "a new budget")
-		assert.True(t, w.hot.sampler.Due(), "and the next call of Data gives one, too")
-	})
-}
-
 // The size of a value is not that of another key's, nor that of an argument or a result.
 func TestLargeValuesAreThoseOfTheirKeys(t *testing.T) {
 	p := hotProxy(t, proxyOptions{})
@@ -243,7 +203,7 @@ func TestCountersOfANodeThatComesAndGoesDoNotPileUp(t *testing.T) {
 			}, fmt.Sprint("round ", round))
 		}
 	}
-	p.onWorkers(func(w *worker) { assert.LessOrEqual(t, len(w.hot.placed), 2, "297 KiB each, for up to an hour") })
+	p.onWorkers(func(w *worker) { assert.LessOrEqual(t, len(w.counted()), 2, "297 KiB each, for up to an hour") })
 }
 
 // Commands that TestSteadyStateAllocatesNothing leaves out.
@@ -293,28 +253,6 @@ func TestLargeAndManyKeysAllocateNothing(t *testing.T) {
 			t.Logf("%.4f allocations, %.1f bytes per request", per, float64(after.TotalAlloc-before.TotalAlloc)/(rounds*depth))
 			assert.Less(t, per, 0.05)
 		})
-	}
-}
-
-// BenchmarkLook is what one look at a reply to MGET costs.
-func BenchmarkLook(b *testing.B) {
-	l, err := eventloop.New()
-	require.NoError(b, err)
-	defer l.Close()
-	w := &worker{loop: l, hot: &hotCounts{}}
-	args := []string{"MGET"}
-	reply := "*100\r\n"
-	for i := range 100 {
-		args = append(args, fmt.Sprintf("{t}%030d", i))
-		reply += bulk(fmt.Sprintf("%050d", i))
-	}
-	frame := resp.AppendCommand(nil, args...)
-	buf := l.NewBuf(len(frame))
-	buf.B = append(buf.B, frame...)
-	r := &request{info: command.Lookup([]byte("mget")), flags: reqRouted, frame: eventloop.Ref{Buf: buf, Len: len(frame)}}
-	b.ReportAllocs()
-	for b.Loop() {
-		w.noteLarge(r, []byte(reply))
 	}
 }
 

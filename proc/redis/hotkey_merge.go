@@ -13,6 +13,7 @@ import (
 	"samaritan/hotkey"
 	"samaritan/internal/stats"
 	"samaritan/proc/redis/command"
+	"samaritan/proc/redis/filter"
 )
 
 // hotMerger brings what the workers count together, once in an interval.
@@ -20,9 +21,8 @@ type hotMerger struct {
 	collector *hotkey.Collector
 	changed   chan struct{} // the settings have
 
-	hits    atomic.Uint64
-	sampled sharedRate
-	spared  sharedRate
+	hits  atomic.Uint64
+	rates filter.HotRates
 
 	mu    sync.Mutex // held while merging or resetting; guards the following
 	spare *hotkey.Counts
@@ -95,9 +95,9 @@ func (p *Proc) mergeOnce() {
 	p.cutHotKeys(func(addr string, n *hotkey.Counts, now int64) {
 		m.collector.Add(addr, n, now, time.Now())
 		m.hits.Add(n.Hits())
-	}, func(s *hotkey.Slots, c *cut) {
-		m.collector.AddRest(s, &c.largest, c.now, time.Now())
-		m.collector.AddReplies(c.late)
+	}, func(s *hotkey.Slots, r *filter.Rest) {
+		m.collector.AddRest(s, &r.Largest, r.Now, time.Now())
+		m.collector.AddReplies(r.Late)
 	})
 	m.collector.Merge(time.Now())
 	m.tookMu.Lock()
@@ -110,87 +110,47 @@ func (p *Proc) resetHotKeys() {
 	m := p.hot
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p.cutHotKeys(func(string, *hotkey.Counts, int64) {}, func(*hotkey.Slots, *cut) {})
+	p.cutHotKeys(func(string, *hotkey.Counts, int64) {}, func(*hotkey.Slots, *filter.Rest) {})
 	m.collector.Reset()
-}
-
-// cut is what one visit to a worker brings.
-type cut struct {
-	addr    string
-	counts  *hotkey.Counts
-	more    bool // there are further counters
-	off     bool // the worker counts nothing
-	now     int64
-	largest hotkey.Largest
-	late    []hotkey.Reply
 }
 
 // cutHotKeys takes from all workers what they have counted. It visits the loop once for
 // each counter and leaves emptied memory in exchange for what it takes, so that a visit takes no time
 // and one spare is enough. The caller holds mu.
-func (p *Proc) cutHotKeys(keys func(string, *hotkey.Counts, int64), rest func(*hotkey.Slots, *cut)) {
+func (p *Proc) cutHotKeys(keys func(string, *hotkey.Counts, int64), rest func(*hotkey.Slots, *filter.Rest)) {
 	m := p.hot
-	answer := make(chan cut, 1)
 	for _, w := range p.allWorkers() {
-		for i := 0; ; {
+		for i, more := 0, true; more; {
 			if m.spare == nil {
 				m.spare = new(hotkey.Counts)
 			}
-			if !w.loop.Post(func() { answer <- w.cutCounter(&i, m.spare) }) {
-				break
-			}
-			c := <-answer
-			if c.counts != nil {
-				keys(c.addr, c.counts, c.now)
-				c.counts.Clear()
-				m.spare = c.counts
-			}
-			if !c.more {
-				break
+			at, ok := askWorker(w, func(w *worker) filter.CountsAt {
+				if w.hot == nil {
+					return filter.CountsAt{}
+				}
+				return w.hot.CutNode(&i, m.spare)
+			})
+			if more = ok && at.Counts != nil; more {
+				keys(at.Addr, at.Counts, at.Now)
+				at.Counts.Clear()
+				m.spare = at.Counts
 			}
 		}
 		slots := m.slots
-		if !w.loop.Post(func() { answer <- w.cutRest(&slots) }) {
+		r, _ := askWorker(w, func(w *worker) *filter.Rest {
+			if w.hot == nil {
+				return nil
+			}
+			rest := w.hot.CutRest(&slots)
+			return &rest
+		})
+		if r == nil {
 			continue
 		}
-		c := <-answer
-		if c.off {
-			continue
-		}
-		rest(slots, &c)
+		rest(slots, r)
 		slots.Clear()
 		m.slots = slots
 	}
-}
-
-// cutCounter takes what the i-th counter has counted and goes on to the next. Those of
-// nodes that are gone are dropped.
-func (w *worker) cutCounter(i *int, spare *hotkey.Counts) cut {
-	if w.hot == nil || *i >= len(w.hot.placed) {
-		return cut{}
-	}
-	w.flushHits()
-	at := w.hot.placed[*i]
-	if at.gone {
-		w.hot.placed = append(w.hot.placed[:*i], w.hot.placed[*i+1:]...)
-	} else {
-		*i++
-	}
-	now := w.loop.Now()
-	return cut{addr: at.addr, counts: at.Cut(spare, now), now: now, more: true}
-}
-
-// cutRest exchanges the worker's counts of slots for the empty ones given, and takes the largest values.
-func (w *worker) cutRest(slots **hotkey.Slots) cut {
-	if w.hot == nil {
-		return cut{off: true}
-	}
-	w.hot.slots, *slots = *slots, w.hot.slots
-	c := cut{now: w.loop.Now(), largest: w.hot.largest, late: w.hot.late}
-	w.hot.late = nil
-	w.hot.largest.Clear()
-	w.lookForLarge()
-	return c
 }
 
 // logHotKeys writes the hottest keys of the window into the log, in one line.

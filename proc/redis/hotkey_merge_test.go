@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"samaritan/proc/redis/filter"
 	"fmt"
 	"strings"
 	"sync"
@@ -38,9 +39,7 @@ func TestAllLoopsAndNodesAreMerged(t *testing.T) {
 	}
 	loops := 0
 	p.onWorkers(func(w *worker) {
-		if w.hot != nil && len(w.hot.placed) > 0 {
-			loops++
-		}
+		loops += min(1, len(w.sessions))
 	})
 	got := p.counted()
 	require.Len(t, got, 5)
@@ -100,9 +99,7 @@ func TestHitsAtANodeThatLeavesAreStillMerged(t *testing.T) {
 	assert.EqualValues(t, 8, k.Count)
 	assert.Equal(t, nodes[1].Addr, k.Node, "7 of 8")
 	p.onWorkers(func(w *worker) {
-		for _, at := range w.hot.placed {
-			assert.Equal(t, nodes[0].Addr, at.addr)
-		}
+		assert.Equal(t, []string{nodes[0].Addr}, w.counted())
 	})
 	assert.EqualValues(t, 8, p.counted()[leaving].Count)
 	must(t, conn, "GET", leaving)
@@ -149,9 +146,8 @@ func TestHotKeysAreSwitchedOffAndOnLive(t *testing.T) {
 		p.setHot(t, &redis.HotKeys{Enable: proto.Bool(false), Interval: duration(time.Hour)})
 		p.onWorkers(func(w *worker) {
 			assert.Nil(t, w.hot)
-			assert.Equal(t, noLargeValues, w.largeFrom)
 			for _, n := range w.nodes {
-				assert.Nil(t, n.hot)
+				assert.Equal(t, filter.Node{Addr: n.addr}, n.filters, "memory goes back")
 			}
 		})
 		eventually(t, func() bool { return len(p.hotKeys().Keys) == 0 && len(p.hotKeys().Values) == 0 }, "all is forgotten")

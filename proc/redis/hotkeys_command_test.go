@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"samaritan/hotkey"
 	"context"
 	"os/exec"
 	"strconv"
@@ -13,10 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"samaritan/hotkey"
 	"samaritan/internal/eventloop"
 	"samaritan/proc/redis/command"
-	"samaritan/proc/redis/resp"
 )
 
 // subcommand looks up "container|sub".
@@ -471,26 +470,11 @@ func TestHotkeysWithoutASessionTellsWhatIsHot(t *testing.T) {
 	ask()
 }
 
-func TestTrackingAKeyDoesNotAllocate(t *testing.T) {
-	l := testLoop(t)
-	k := &keyTracker{session: &hotkeysSession{}, found: hotkey.NewTracker(hotkey.TrackerOptions{ByCost: true, ByBytes: true})}
-	for _, line := range []string{"GET key", "MGET a b c d", "EVAL x 2 a b c", "PING"} {
-		args := strings.Fields(line)
-		b := l.NewBuf(100)
-		b.B = resp.AppendCommand(b.B, args...)
-		r := &request{info: command.Lookup([]byte(args[0])), frame: eventloop.Ref{Buf: b, Len: len(b.B)}, flags: reqRouted, slot: 7}
-		reply := []byte("+OK\r\n")
-		k.answered(r, reply)
-		assert.Zero(t, testing.AllocsPerRun(100, func() { k.answered(r, reply) }), line)
-		b.Release()
-	}
-}
-
-func TestHotkeysCountsRequestsOfClientsOnly(t *testing.T) {
-	k := &keyTracker{session: &hotkeysSession{}, found: hotkey.NewTracker(hotkey.TrackerOptions{ByBytes: true})}
+func TestFiltersSeeRequestsOfClientsOnly(t *testing.T) {
 	for _, kind := range []kind{kindLocal, kindSplit, kindScan, kindScanRun, kindScanState, kindScanOwner, kindScanCheck, kindDropped} {
-		k.answered(&request{info: pingInfo, kind: kind}, []byte("+OK\r\n"))
+		assert.False(t, (&request{info: pingInfo, kind: kind}).filtered())
 	}
-	k.answered(&request{kind: kindPlain}, nil)
-	assert.Zero(t, hotkey.MergeTrackers([]*hotkey.Tracker{k.found}, 1).All)
+	assert.False(t, (&request{kind: kindPlain}).filtered(), "no command of a client")
+	assert.True(t, (&request{info: pingInfo, kind: kindPlain}).filtered())
+	assert.True(t, (&request{info: pingInfo, kind: kindPart}).filtered())
 }

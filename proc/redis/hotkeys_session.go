@@ -8,8 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"samaritan/hotkey"
-	"samaritan/proc/redis/command"
-	"samaritan/proc/redis/resp"
+	"samaritan/proc/redis/filter"
 )
 
 // tracking is the HOTKEYS session of a service, of which there is one at a time. It
@@ -187,9 +186,11 @@ func (w *worker) track(h *hotkeysSession) {
 	if h == nil || w.tracker != nil && w.tracker.session == h {
 		return
 	}
-	w.tracker = &keyTracker{session: h, since: threadTime(), found: hotkey.NewTracker(hotkey.TrackerOptions{
+	found := hotkey.NewTracker(hotkey.TrackerOptions{
 		ByCost: h.spec.cpu, ByBytes: h.spec.net, Sample: uint64(h.spec.sample), Slots: h.spec.slots,
-	})}
+	})
+	w.tracker = &keyTracker{session: h, since: threadTime(), found: found, filter: filter.NewTracker(found)}
+	w.chainUp()
 }
 
 // untrack ends that and returns what was found.
@@ -199,6 +200,7 @@ func (w *worker) untrack() trackedShare {
 		return trackedShare{}
 	}
 	w.tracker = nil
+	w.chainUp()
 	return trackedShare{tracker: k.found, cpu: threadTime().minus(k.since)}
 }
 
@@ -215,47 +217,6 @@ func (w *worker) tracked() trackedShare {
 type keyTracker struct {
 	session *hotkeysSession
 	found   *hotkey.Tracker
+	filter  *filter.Tracker
 	since   cpuTime // of the loop when it began
-	parser  resp.Parser
-	keys    []int // scratch
-}
-
-// maxTrackedKeys is how many keys of one command the scratch is kept for.
-const maxTrackedKeys = 4096
-
-// answered counts a request with the final reply of a node. Its bytes and its cost are
-// divided evenly among the keys of the command. Each part of a command that was cut is
-// a request of its own.
-func (k *keyTracker) answered(r *request, reply []byte) {
-	if r.kind != kindPlain && r.kind != kindPart || r.info == nil || r.frame.Buf == nil {
-		return
-	}
-	slot := -1
-	if r.has(reqRouted) {
-		slot = int(r.slot)
-	}
-	bytes := uint64(r.frame.Len + len(reply))
-	if k.found.Request(slot, bytes) {
-		k.count(r.info, r.frame.Bytes(), bytes)
-	}
-}
-
-// count attributes a request to its keys.
-func (k *keyTracker) count(info *command.Info, frame []byte, bytes uint64) {
-	defer k.parser.Reset()
-	if n, err := k.parser.Parse(frame); err != nil || n != len(frame) {
-		return
-	}
-	args := k.parser.Args
-	keys, err := info.Keys(k.keys[:0], frame, args)
-	if k.keys = keys; cap(keys) > maxTrackedKeys {
-		k.keys = nil
-	}
-	if err != nil || len(keys) == 0 {
-		return
-	}
-	n := uint64(len(keys))
-	for _, i := range keys {
-		k.found.Key(argument(frame, args, i), bytes/n, hotkey.Cost(bytes)/n)
-	}
 }

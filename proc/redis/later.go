@@ -41,6 +41,17 @@ func (l *later) finish() {
 	s.complete(l.r, l.done, nil)
 }
 
+// askWorker runs ask for a worker on its loop and returns the answer. It waits, so it must
+// not be called on a loop. False means that the loop has ended.
+func askWorker[T any](w *worker, ask func(*worker) T) (answer T, ok bool) {
+	answered := make(chan struct{})
+	if !w.loop.Post(func() { answer = ask(w); close(answered) }) {
+		return answer, false
+	}
+	<-answered
+	return answer, true
+}
+
 // askWorkers runs ask for every worker of the service on its loop and returns the
 // answers, in no order. It waits for all of them, so it must not be called on a loop.
 // Loops that have ended give none.

@@ -18,15 +18,6 @@ func (w *worker) replied(c *client, r *request, reply []byte) {
 	} else {
 		r.flags &^= reqFailed
 	}
-	if r.hotAt != nil {
-		w.countReply(r, len(reply))
-	}
-	if len(reply) >= w.largeFrom {
-		w.noteLarge(r, reply)
-	}
-	if w.tracker != nil {
-		w.tracker.answered(r, reply)
-	}
 	switch r.kind {
 	case kindScan:
 		w.scanPage(c, r, reply)
@@ -39,7 +30,7 @@ func (w *worker) replied(c *client, r *request, reply []byte) {
 	case kindScanOwner:
 		w.scanOwnerTold(c, r, reply)
 	default:
-		w.finish(r, reply, c.conn)
+		w.filterReply(r, reply, c.conn)
 	}
 }
 
@@ -51,7 +42,7 @@ func (w *worker) fail(r *request, text string) {
 
 // finish hands the final reply to whoever waits for it: every accepted request gets
 // here exactly once.
-func (w *worker) finish(r *request, reply []byte, src *eventloop.Conn) {
+func (w *worker) finish(r *request, reply []byte, src eventloop.Memory) {
 	r.dropFrame()
 	r.dropReply() // what a page of SCAN kept while it asked for something else
 	if r.flags&(reqAway|reqWhole) != 0 {
@@ -64,7 +55,7 @@ func (w *worker) finish(r *request, reply []byte, src *eventloop.Conn) {
 }
 
 // finishOrdered is finish for a request that others of its session wait for.
-func (w *worker) finishOrdered(s *session, r *request, reply []byte, src *eventloop.Conn) {
+func (w *worker) finishOrdered(s *session, r *request, reply []byte, src eventloop.Memory) {
 	var next away
 	if r.has(reqAway) {
 		next = s.back(r)
@@ -80,7 +71,7 @@ func (w *worker) finishOrdered(s *session, r *request, reply []byte, src *eventl
 }
 
 // deliver hands over a reply.
-func (w *worker) deliver(r *request, reply []byte, src *eventloop.Conn) {
+func (w *worker) deliver(r *request, reply []byte, src eventloop.Memory) {
 	if r.kind == kindDropped {
 		w.recycle(r)
 		return

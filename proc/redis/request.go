@@ -1,9 +1,9 @@
 package redis
 
 import (
-	"samaritan/hotkey"
 	"samaritan/internal/eventloop"
 	"samaritan/proc/redis/command"
+	"samaritan/proc/redis/filter"
 )
 
 // kind says what becomes of the reply to a request.
@@ -41,9 +41,7 @@ type request struct {
 	kind  kind
 	flags requestFlags
 
-	hotAt     *hotkey.Counter // where the bytes of its reply are counted, nil when they are not
-	hotKey    uint64          // hash of the key that counts the bytes of the reply
-	hotWeight uint32          // requests that it stands for when the bytes of its reply are counted, else 0
+	note filter.Note // of the filters
 }
 
 type requestFlags uint8
@@ -102,4 +100,13 @@ func (r *request) owner() *session {
 		r = r.split.parent
 	}
 	return r.sess
+}
+
+// unread tells whether nobody will see the reply.
+func (r *request) unread() bool {
+	whole := r
+	for whole.kind == kindPart {
+		whole = whole.split.parent
+	}
+	return whole.sess == nil || whole.has(reqMuted)
 }

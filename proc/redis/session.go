@@ -58,9 +58,9 @@ type session struct {
 	stuck      int64    // loop time since which output is known to wait, 0: none waits
 	caller     uint32   // see callerNumber, 0: to be found out
 	stop       stopBits
-	overflowed bool   // about to be closed for what it does not take
-	mute       bool   // the request being handled gets no reply
-	shareFrame []byte // the frame being handled, when it may be kept by reference
+	overflowed bool             // about to be closed for what it does not take
+	mute       bool             // the request being handled gets no reply
+	frameIn    eventloop.Memory // what the frame being handled may be kept in by reference, nil: it is to be copied
 }
 
 func newSession(w *worker, fd int, id int64) *session {
@@ -81,8 +81,8 @@ func (s *session) open(conn *eventloop.Conn) {
 // back.
 func (s *session) Data(b []byte) int {
 	used := s.takeUp(b)
-	if h := s.w.hot; h != nil && h.sampler.Due() {
-		s.w.paceHotKeys(s.w.loop.Now())
+	if h := s.w.hot; h != nil && h.PaceDue(s.w.loop.Now()) {
+		h.Pace(s.w.loop.Now())
 	}
 	return used
 }
@@ -107,10 +107,10 @@ func (s *session) takeUp(b []byte) int {
 		if len(p.Args) > 0 {
 			frame := p.Frame(b[used:])
 			if n >= shareMin && len(frame) == n && &frame[0] == &b[used] {
-				s.shareFrame = frame
+				s.frameIn = s.conn
 			}
 			taken := s.handle(frame, p.Args)
-			s.shareFrame = nil // it would keep the buffer of a session that falls idle
+			s.frameIn = nil // it would keep the buffer of a session that falls idle
 			if !taken {
 				p.Reset() // it comes again once the session may go on
 				s.returnParser()
@@ -215,9 +215,9 @@ func (s *session) push(r *request) {
 	}
 }
 
-// complete hands over the final reply to a request of the session. src is the
-// connection whose input buffer the reply lies in, nil for any other memory.
-func (s *session) complete(r *request, reply []byte, src *eventloop.Conn) {
+// complete hands over the final reply to a request of the session. src is what it may be
+// kept in by reference, nil for memory that is used again.
+func (s *session) complete(r *request, reply []byte, src eventloop.Memory) {
 	if s.head != r {
 		r.flags |= reqDone
 		r.reply = s.w.keep(reply, src)
@@ -250,7 +250,7 @@ func (s *session) advance() {
 }
 
 // emit appends a reply to the session's output.
-func (s *session) emit(r *request, reply []byte, src *eventloop.Conn) {
+func (s *session) emit(r *request, reply []byte, src eventloop.Memory) {
 	if r.has(reqMuted) || s.overflowed {
 		return
 	}

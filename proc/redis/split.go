@@ -170,16 +170,19 @@ func (sp *split) sendPart(i int32, info *command.Info, frame []byte, args []resp
 	off := len(b.B)
 	b.B = resp.AppendArrayHeader(b.B, 1+int(p.keys)*step)
 	b.B = resp.AppendBulk(b.B, name)
-	pos := len(b.B) - off
+	sent := &w.partArgs
+	sent.reset(len(b.B)-off-len(name)-len("\r\n"), len(name))
 	for j := p.first; j >= 0; j = sp.next[j] {
-		b.B = append(b.B, rawArguments(frame, args, keys[j], step)...)
+		raw := rawArguments(frame, args, keys[j], step)
+		sent.add(args[keys[j]:keys[j]+step], len(b.B)-off, len(raw))
+		b.B = append(b.B, raw...)
 	}
 	b.Retain()
 	if p.keys > 1 {
 		sp.parent.sess.hold(r, sp.keySet(p, info, frame, args, keys))
 	}
-	if w.hot != nil {
-		sp.countHits(r, c, frame, args, keys, b.B[off:], pos, step)
+	if w.filters.HasSent() {
+		sp.parent.sess.showSent(r, c, b.B[off:], sent.args, sent.keys)
 	}
 	c.send(r, eventloop.Ref{Buf: b, Off: off, Len: len(b.B) - off})
 }
@@ -205,7 +208,7 @@ func (sp *split) keySet(p *part, info *command.Info, frame []byte, args []resp.A
 }
 
 // part takes the reply to one part.
-func (sp *split) part(r *request, reply []byte, src *eventloop.Conn) {
+func (sp *split) part(r *request, reply []byte, src eventloop.Memory) {
 	p := &sp.parts[r.part]
 	p.reply = sp.w.keep(reply, src)
 	sp.w.recycle(r)

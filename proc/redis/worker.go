@@ -7,6 +7,7 @@ import (
 	"samaritan/internal/eventloop"
 	"samaritan/proc/redis/cluster"
 	"samaritan/proc/redis/command"
+	"samaritan/proc/redis/filter"
 	"samaritan/proc/redis/resp"
 )
 
@@ -35,6 +36,7 @@ type worker struct {
 	splits    []*split
 	hold      *eventloop.Buf    // where early replies are kept
 	keys      []int             // scratch of key extraction
+	partArgs  partArgs          // scratch of the parts of a split
 	tmp       []byte            // scratch of local replies
 	marks     slotMarks         // scratch of splitting
 	turn      uint              // round robin over replicas
@@ -43,11 +45,10 @@ type worker struct {
 	tracker   *keyTracker       // what it counts for HOTKEYS; nil while no session runs
 	stats     workerStats
 
-	hot       *hotCounts  // nil while hot keys are switched off
-	largeFrom int         // size of a request or reply from which on its values may be among the largest
-	largeLeft int         // how many may be looked at until the next sweep
-	largeMost int         // the size of the largest that was looked at since the last one
-	frames    resp.Parser // for requests that have been sent
+	filters *filter.Chain
+	hot     *filter.HotKeys // nil while hot keys are switched off
+	sending filter.Request  // scratch of filters.Sent
+	arrived filter.Reply    // scratch of filters.Reply
 }
 
 // view is a slot map together with this worker's nodes.
@@ -61,13 +62,13 @@ type node struct {
 	addr    string
 	clients [lanes]*client // made on first use
 	retired bool           // not in the slot map any more
-	hot     *placedCounter // made on first use, nil while hot keys are switched off
+	filters filter.Node
 }
 
 func newWorker(p *Proc, l *eventloop.Loop) *worker {
 	w := &worker{
 		proc: p, loop: l, settings: p.settings.Load(), nodes: make(map[string]*node),
-		parser: new(resp.Parser), drained: make(chan struct{}), largeFrom: noLargeValues,
+		parser: new(resp.Parser), drained: make(chan struct{}), filters: filter.NewChain(),
 	}
 	w.stats.init()
 	return w
@@ -140,16 +141,14 @@ func (w *worker) setMap(m *cluster.Map) {
 // forgetNode takes leave of a node. What was counted there is still to be read.
 func (w *worker) forgetNode(addr string, n *node) {
 	delete(w.nodes, addr)
-	if n.hot != nil {
-		n.hot.gone = true
-	}
+	n.filters.Retire()
 }
 
 // nodeAt returns the node with that address, known before or not.
 func (w *worker) nodeAt(addr string) *node {
 	n := w.nodes[addr]
 	if n == nil {
-		n = &node{addr: addr, retired: true}
+		n = &node{addr: addr, retired: true, filters: filter.Node{Addr: addr}}
 		w.nodes[addr] = n
 	}
 	return n
@@ -263,9 +262,9 @@ func (w *worker) anyClient(l lane) (*client, string) {
 	return nil, found.refuse()
 }
 
-// keep stores an early reply. Bytes that come straight from the connection src and
-// are many are kept by reference.
-func (w *worker) keep(reply []byte, src *eventloop.Conn) eventloop.Ref {
+// keep stores an early reply. Bytes that lie in src and are
+// many are kept by reference.
+func (w *worker) keep(reply []byte, src eventloop.Memory) eventloop.Ref {
 	if src != nil && len(reply) >= shareMin {
 		return src.Share(reply)
 	}
@@ -295,9 +294,11 @@ const sweepEvery = 100 * time.Millisecond
 // sweep looks for what has waited too long: requests, and a share of the sessions.
 func (w *worker) sweep() {
 	now := w.loop.Now()
-	w.paceHotKeys(now)
 	w.settle(now)
-	w.lookForLarge()
+	if w.hot != nil {
+		w.hot.Pace(now)
+		w.hot.LookForLarge()
+	}
 	busy := false
 	for addr, n := range w.nodes {
 		for _, c := range n.clients {

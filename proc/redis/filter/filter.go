@@ -1,0 +1,201 @@
+// Package filter has what looks at the requests of a Redis service on their way to a node, and at
+// the replies on their way back, and may change both.
+//
+// A filter is a set of hooks, and belongs to one event loop. A Chain is the filters of a service on
+// one loop, in the order from client to node; replies pass it the other way round. A chain never
+// changes: new settings make a new one, and what is in flight then has its reply seen by the
+// new one.
+//
+//	client → Request ............... Sent → node
+//	         once for a command,     once for each message:
+//	         before it is cut        the command or a part of it
+//
+//	client ← ................. Reply ← node
+//	                           once for each message
+//
+// No hook is called twice for the same thing: a redirection, another attempt after a lost
+// connection and a command that goes on key by key send the bytes that the filters have left. A
+// redirection is no reply. Errors that the proxy itself gives instead of a reply are not seen.
+package filter
+
+import (
+	"samaritan/internal/eventloop"
+	"samaritan/proc/redis/command"
+	"samaritan/proc/redis/resp"
+)
+
+// Hooks is what a filter wants to be called for; nil where it does not. They are called on the loop
+// of the filter.
+type Hooks struct {
+	// Request sees a command that is about to be sent. It may change it, or answer it.
+	Request func(*Request) Verdict
+	// Sent sees what is sent.
+	Sent func(*Request)
+	// Reply sees a reply. It may change it.
+	Reply func(*Reply) Verdict
+}
+
+// Verdict is what a hook has decided.
+type Verdict uint8
+
+const (
+	// Pass leaves things as they are.
+	Pass Verdict = iota
+	// Changed says that there are other bytes now.
+	Changed
+	// Answered says that the request is not to be sent: Answer is the reply.
+	Answered
+	// Later says that there will be other bytes when Work has been done.
+	Later
+)
+
+// Request is a command of a client. It is good for the duration of a call.
+type Request struct {
+	Info  *command.Info
+	Frame []byte     // an array of bulk strings
+	Args  []resp.Arg // where they lie in Frame
+	Keys  []int      // which of them are keys; nil when it is the one at Info.SimpleKey, or when there are none
+
+	// For hook Request.
+
+	// Memory is what a changed Frame lies in, with a reference for the caller; nil when Frame is memory
+	// of the filter, good until the next call. A change leaves the number of arguments as it is,
+	// and the keys.
+	Memory *eventloop.Buf
+	// Answer is the reply of Answered: memory of the filter, good until the next call.
+	Answer []byte
+	// Work is what is to be done for Later. Frame and Args must stay as they are until then.
+	Work Work
+
+	// For hook Sent. Frame stays where it is until the reply to it, or the end of the iteration of the
+	// loop, unless it has LargeFrame bytes or more.
+
+	Node   *Node
+	Note   *Note
+	Start  int64  // when the command was accepted, loop time
+	Caller uint32 // who has sent it
+	Slot   uint16
+
+	passed int // filters that have seen it
+}
+
+// LargeFrame is the size in bytes from which frames are kept by reference and may move.
+const LargeFrame = 32 << 10
+
+// Reply is a reply of a node. It is good for the duration of a call.
+type Reply struct {
+	Info    *command.Info
+	Note    *Note
+	Request eventloop.Ref // as it was sent
+	Start   int64         // as in Request
+	Slot    int           // -1: the request went to any node
+	Unread  bool          // nobody waits for it any more
+	Bytes   []byte        // one whole reply
+
+	// Memory is what changed Bytes lie in, with a reference for the caller.
+	Memory *eventloop.Buf
+	// Work is what is to be done for Later. Bytes must stay as they are until then.
+	Work Work
+
+	passed int
+}
+
+// Work is what takes so long that the loop should not wait for it.
+type Work interface {
+	// Do does it. It is called on another goroutine.
+	Do()
+	// Finish takes over the result, on the loop: it sets the bytes of the request or the reply, as
+	// Changed does. It is called once, also when nobody waits any more.
+	Finish()
+}
+
+// Node is what filters keep with a node.
+type Node struct {
+	Addr string // host:port
+	hot  *nodeCounter
+}
+
+// Note is what filters keep with a request until its reply.
+type Note struct{ hot hotNote }
+
+// Chain is the filters of a service on one loop.
+type Chain struct {
+	request []func(*Request) Verdict
+	sent    []func(*Request)
+	reply   []func(*Reply) Verdict
+}
+
+// NewChain makes a chain of filters in the order from client to node.
+func NewChain(filters ...Hooks) *Chain {
+	c := &Chain{}
+	for i := range filters {
+		if h := filters[i].Request; h != nil {
+			c.request = append(c.request, h)
+		}
+		if h := filters[i].Sent; h != nil {
+			c.sent = append(c.sent, h)
+		}
+		if h := filters[len(filters)-1-i].Reply; h != nil {
+			c.reply = append(c.reply, h)
+		}
+	}
+	return c
+}
+
+// HasRequest tells whether Request does anything.
+func (c *Chain) HasRequest() bool { return len(c.request) > 0 }
+
+// HasSent tells whether Sent does anything.
+func (c *Chain) HasSent() bool { return len(c.sent) > 0 }
+
+// HasReply tells whether Reply does anything.
+func (c *Chain) HasReply() bool { return len(c.reply) > 0 }
+
+// Request has a command seen by the filters. After Later it is to be called again when Work has
+// finished, and goes on with the next filter.
+func (c *Chain) Request(r *Request) Verdict {
+	verdict := Pass
+	if r.passed > 0 {
+		verdict = Changed
+	}
+	for r.passed < len(c.request) {
+		r.passed++
+		switch v := c.request[r.passed-1](r); v {
+		case Pass:
+		case Changed:
+			verdict = Changed
+		default:
+			return v
+		}
+	}
+	return verdict
+}
+
+// Sent shows the filters what is sent.
+func (c *Chain) Sent(r *Request) {
+	for _, sent := range c.sent {
+		sent(r)
+	}
+}
+
+// Reply has a reply seen by the filters. After Later it is to be called again when Work has finished,
+// and goes on with the next filter.
+func (c *Chain) Reply(r *Reply) Verdict {
+	verdict := Pass
+	if r.passed > 0 {
+		verdict = Changed
+	}
+	for r.passed < len(c.reply) {
+		r.passed++
+		switch v := c.reply[r.passed-1](r); v {
+		case Pass:
+		case Changed:
+			verdict = Changed
+		default:
+			return v
+		}
+	}
+	return verdict
+}
+
+func argument(frame []byte, a resp.Arg) []byte { return frame[a.Off : a.Off+a.Len] }
