@@ -12,6 +12,7 @@ TIMEOUT   ?= 8m
 FUZZTIME  ?= 30s
 BENCHARGS ?=
 BENCHHOTKEYARGS ?= -docs docs
+BENCHCOMPRESSIONARGS ?= -docs docs
 CHAOSARGS ?= -scale 4 -docs docs
 ISOLATIONARGS ?= -docs docs
 DEMOARGS  ?=
@@ -120,6 +121,11 @@ bench: build ## compare with other proxies: CPU, latency, memory (BENCHARGS)
 bench-hotkey: ## measure how right hot keys are and what they cost, write docs/hotkeys.md (BENCHHOTKEYARGS)
 	$(GOBUILD) -o bin/bench-hotkey ./bench/hotkeys
 	bin/bench-hotkey $(BENCHHOTKEYARGS)
+
+.PHONY: bench-compression
+bench-compression: build test-deps ## measure what compression gains and costs, write docs/compression.md (BENCHCOMPRESSIONARGS)
+	$(GOBUILD) -o bin/bench-compression ./bench/compression
+	bin/bench-compression $(BENCHCOMPRESSIONARGS)
 
 ##@ Check
 

@@ -21,6 +21,7 @@ type layer struct {
 var layers = []layer{
 	// Leaves: usable alone, importing nothing of ours.
 	{"proc/redis/resp", nil},
+	{"proc/redis/compress", nil},
 	{"proc/redis/cluster", nil},
 	{"hotkey", nil},
 	{"hotrestart", nil},
@@ -54,7 +55,7 @@ var layers = []layer{
 // forTests are the packages that only tests and the programs around the daemon
 // may import.
 var (
-	forTests = []string{"internal/testredis/...", "internal/chaos/...", "internal/archtest", "internal/markdown"}
+	forTests = []string{"internal/testredis/...", "internal/chaos/...", "internal/archtest", "internal/markdown", "internal/testvalues"}
 	around   = []string{"internal/testredis/...", "internal/chaos/...", "bench/...", "examples/..."}
 	programs = []string{"cmd/...", "bench/...", "examples/..."}
 )

@@ -1,7 +1,11 @@
 package redis
 
 import (
+	"runtime"
+	"strconv"
+
 	"samaritan/internal/eventloop"
+	"samaritan/proc/redis/command"
 	"samaritan/proc/redis/filter"
 	"samaritan/proc/redis/resp"
 )
@@ -9,7 +13,7 @@ import (
 // chainUp makes the chain of the filters that there are now, in the order from client to node:
 // what counts sees what the node gets.
 func (w *worker) chainUp() {
-	var hooks []filter.Hooks
+	hooks := []filter.Hooks{w.compress.Hooks()}
 	if w.hot != nil {
 		hooks = append(hooks, w.hot.Hooks())
 	}
@@ -72,8 +76,157 @@ func (w *worker) filterReply(r *request, reply []byte, src eventloop.Memory) {
 	if r.has(reqRouted) {
 		f.Slot = int(r.slot)
 	}
-	w.filters.Reply(f)
-	w.finish(r, reply, src)
+	w.passReply(r, w.filters, f, src)
+}
+
+// passReply has a reply seen by the rest of a chain and hands over what comes out. src is what it lies in as
+// long as no filter has changed it.
+func (w *worker) passReply(r *request, chain *filter.Chain, f *filter.Reply, src eventloop.Memory) {
+	switch chain.Reply(f) {
+	case filter.Changed:
+		memory := f.Memory
+		w.finish(r, f.Bytes, memory)
+		memory.Release()
+	case filter.Later:
+		if f.Memory != nil {
+			src = f.Memory
+		}
+		later := *f
+		in := w.keep(f.Bytes, src)
+		w.workLater(in, later.Work, func() {
+			later.Bytes = in.Bytes()
+			later.Finish()
+			w.passReply(r, chain, &later, in.Buf)
+		})
+	default:
+		w.finish(r, f.Bytes, src)
+	}
+}
+
+// workLater does the work of a filter on a goroutine, and what is to follow on the loop. in is what is
+// worked on, with a reference that is given back at the end.
+func (w *worker) workLater(in eventloop.Ref, work filter.Work, then func()) {
+	bytes := in.Bytes()
+	w.proc.laters.Go(func() {
+		workers <- struct{}{}
+		work.Do(bytes)
+		<-workers
+		w.loop.Post(func() {
+			then()
+			in.Buf.Release()
+		})
+	})
+}
+
+// workers bounds how many goroutines work for filters.
+var workers = make(chan struct{}, runtime.GOMAXPROCS(0))
+
+// heldRequest is a request of a session that waits for the work of a filter.
+type heldRequest struct {
+	chain   *filter.Chain
+	request filter.Request
+	gone    bool // nobody wants it any more
+}
+
+// drop lets go of what the filters have made.
+func (h *heldRequest) drop() {
+	h.gone = true
+	if h.request.Memory != nil {
+		h.request.Memory.Release()
+		h.request.Memory = nil
+	}
+}
+
+// dropHeld is called when the request that the session was held back with has ended, or the session has.
+func (s *session) dropHeld() {
+	if s.held != nil {
+		s.held.drop()
+		s.held = nil
+	}
+	if s.made != nil {
+		s.made.Release()
+		s.made = nil
+	}
+}
+
+// filter has a command that can be sent now seen by the filters. It returns what is to be sent. Otherwise
+// goOn is false: the command has been answered, or is not taken up yet.
+func (s *session) filter(info *command.Info, frame []byte, args []resp.Arg, keys []int) (_ []byte, _ []resp.Arg, goOn, taken bool) {
+	w := s.w
+	f, chain := &w.sending, w.filters
+	if h := s.held; h != nil {
+		s.held = nil
+		*f, chain = h.request, h.chain
+		if f.Memory == nil {
+			f.Frame, f.Args = frame, args
+		}
+		f.Keys = keys
+	} else {
+		*f = filter.Request{Info: info, Frame: frame, Args: args, Keys: keys}
+	}
+	switch chain.Request(f) {
+	case filter.Changed:
+		s.made = f.Memory
+		s.frameIn = nil
+		if len(f.Frame) >= shareMin && s.made != nil && len(f.Frame) >= min(cap(s.made.B)/2, heavyFrame) {
+			s.frameIn = s.made // else little would hold much memory
+		}
+		return f.Frame, f.Args, true, true
+	case filter.Answered:
+		w.stats.countError(info)
+		s.reply(append(w.tmp[:0], f.Answer...))
+		return nil, nil, false, true
+	case filter.Later:
+		s.holdFor(chain, f)
+		return nil, nil, false, false
+	}
+	return frame, args, true, true
+}
+
+// holdFor holds the session back while a filter works on its request.
+func (s *session) holdFor(chain *filter.Chain, f *filter.Request) {
+	h := &heldRequest{chain: chain, request: *f}
+	s.held = h
+	s.stop |= stopFilter
+	s.w.workLater(s.pin(f), f.Work, func() {
+		h.request.Finish()
+		if h.gone {
+			h.drop()
+			return
+		}
+		s.allow(stopFilter)
+	})
+}
+
+// pin keeps the frame of a request where it is, or copies it.
+func (s *session) pin(f *filter.Request) eventloop.Ref {
+	switch {
+	case f.Memory != nil:
+		return f.Memory.Share(f.Frame)
+	case s.frameIn != nil:
+		return s.frameIn.Share(f.Frame)
+	}
+	return s.w.keep(f.Frame, nil)
+}
+
+// storedBroken tells of a stored value that cannot be decompressed.
+func (w *worker) storedBroken(r *filter.Reply, err error) {
+	w.proc.warn.Warn("a stored value cannot be decompressed, the client gets it as it is", "command", r.Info.Name, "key", firstKey(r), "error", err)
+}
+
+// firstKey is the first key of a request, as a text for the log.
+func firstKey(r *filter.Reply) string {
+	var p resp.Parser
+	frame := r.Request.Bytes()
+	if _, err := p.Parse(frame); err != nil {
+		return ""
+	}
+	keys, err := r.Info.Keys(nil, frame, p.Args)
+	if err != nil || len(keys) == 0 {
+		return ""
+	}
+	key := argument(frame, p.Args, keys[0])
+	return strconv.QuoteToASCII(string(key[:min(len(key), 100)]))
 }
 
 // partArgs says where the arguments of a part lie in its frame.

@@ -14,6 +14,9 @@ func (s *session) handle(frame []byte, args []resp.Arg) bool {
 	s.mute = s.state.ReplyOff || skip
 	s.state.SkipNext = false
 	if s.take(frame, args) {
+		if s.held != nil || s.made != nil {
+			s.dropHeld()
+		}
 		return true
 	}
 	s.state.SkipNext = skip
@@ -56,7 +59,7 @@ func (s *session) take(frame []byte, args []resp.Arg) bool {
 	case command.Route:
 		return s.route(info, frame, args)
 	case command.AnyNode:
-		return s.sendAny(info, frame)
+		return s.sendAny(info, frame, args)
 	case command.AllMasters, command.AllNodes:
 		return s.sendAll(info, frame)
 	case command.Scan:
@@ -111,7 +114,7 @@ func (s *session) route(info *command.Info, frame []byte, args []resp.Arg) bool 
 	if err != nil || len(keys) == 0 {
 		// Where the keys are cannot be told, as the arguments are wrong: any node
 		// knows the error that is due.
-		return s.sendAny(info, frame)
+		return s.sendAny(info, frame, args)
 	}
 	slot := cluster.Slot(argument(frame, args, keys[0]))
 	for _, k := range keys[1:] {
@@ -148,6 +151,12 @@ func (s *session) sendSlot(info *command.Info, slot uint16, frame []byte, args [
 	if c.full() {
 		return s.waitFor(c)
 	}
+	if s.w.filters.HasRequest() {
+		var goOn, taken bool
+		if frame, args, goOn, taken = s.filter(info, frame, args, keys); !goOn {
+			return taken
+		}
+	}
 	r := s.w.newRequest(s, info, kindPlain)
 	r.slot = slot
 	r.flags |= reqRouted
@@ -167,7 +176,7 @@ func (s *session) sendSlot(info *command.Info, slot uint16, frame []byte, args [
 }
 
 // sendAny sends a request that has no keys to some node.
-func (s *session) sendAny(info *command.Info, frame []byte) bool {
+func (s *session) sendAny(info *command.Info, frame []byte, args []resp.Arg) bool {
 	c, problem := s.w.anyClient(s.lane())
 	if problem != "" {
 		s.refuse(info, problem)
@@ -175,6 +184,12 @@ func (s *session) sendAny(info *command.Info, frame []byte) bool {
 	}
 	if c.full() {
 		return s.waitFor(c)
+	}
+	if s.w.filters.HasRequest() {
+		var goOn, taken bool
+		if frame, _, goOn, taken = s.filter(info, frame, args, nil); !goOn {
+			return taken
+		}
 	}
 	r := s.w.newRequest(s, info, kindPlain)
 	s.push(r)

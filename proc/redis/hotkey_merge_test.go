@@ -1,12 +1,13 @@
 package redis
 
 import (
-	"samaritan/proc/redis/filter"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"samaritan/proc/redis/filter"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"

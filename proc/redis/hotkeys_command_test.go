@@ -1,13 +1,14 @@
 package redis
 
 import (
-	"samaritan/hotkey"
 	"context"
 	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"samaritan/hotkey"
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/redis/rueidis"

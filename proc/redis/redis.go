@@ -66,9 +66,6 @@ func New(svc *config.Service, env proc.Env) (proc.Proc, error) {
 	}
 	p.settings.Store(newSettings(svc))
 	p.svc.Store(svc)
-	if svc.Config.GetRedisOption().GetCompression().GetEnable() {
-		env.Log.Warn("this build does not compress values: they pass as they are")
-	}
 	p.topology = newTopology(env.Log, seedsOf(svc), p.publish)
 	p.hot = newHotMerger(p)
 	return p, nil

@@ -18,6 +18,7 @@ const (
 	stopDepth                       // too many requests, or too much expected, in flight
 	stopOutput                      // the client takes its replies too slowly
 	stopWindow                      // the node of its next request has too much outstanding
+	stopFilter                      // a filter works on its next request
 	stopEnd                         // it ends when its replies are out
 )
 
@@ -59,6 +60,8 @@ type session struct {
 	caller     uint32   // see callerNumber, 0: to be found out
 	stop       stopBits
 	overflowed bool             // about to be closed for what it does not take
+	held       *heldRequest     // waits for a filter that works on it
+	made       *eventloop.Buf   // what filters have made of the request being handled
 	mute       bool             // the request being handled gets no reply
 	frameIn    eventloop.Memory // what the frame being handled may be kept in by reference, nil: it is to be copied
 }
@@ -178,6 +181,7 @@ func (s *session) Closed(error) {
 	}
 	s.head, s.tail, s.inFlight = nil, nil, 0
 	s.forget()
+	s.dropHeld()
 	last := len(w.sessions) - 1
 	w.sessions[s.index] = w.sessions[last]
 	w.sessions[s.index].index = s.index

@@ -5,6 +5,8 @@ import (
 
 	"samaritan/api/redis"
 	"samaritan/config"
+	"samaritan/proc/redis/compress"
+	"samaritan/proc/redis/filter"
 )
 
 // settings is what the data path needs of the configuration, as an immutable
@@ -17,6 +19,7 @@ type settings struct {
 	stallTimeout   time.Duration // see the constant
 	read           redis.ReadStrategy
 	hot            hotSettings
+	compression    filter.Compression
 }
 
 // hotSettings says how hot keys are found.
@@ -39,6 +42,7 @@ func newSettings(svc *config.Service) *settings {
 		stallTimeout:   stallTimeout,
 		read:           o.GetReadStrategy(),
 		hot:            newHotSettings(o.GetHotKeys()),
+		compression:    newCompression(o.GetCompression()),
 	}
 }
 
@@ -49,6 +53,16 @@ func newHotSettings(h *redis.HotKeys) hotSettings {
 		interval: h.GetInterval().AsDuration(),
 		window:   h.GetWindow().AsDuration(),
 		logTop:   int(h.GetLogTop()),
+	}
+}
+
+func newCompression(c *redis.Compression) filter.Compression {
+	return filter.Compression{
+		Enable:    c.GetEnable(),
+		Algorithm: compress.Algorithm(c.GetAlgorithm()),
+		Threshold: int(c.GetThreshold()),
+		Level:     int(c.GetLevel()),
+		Limits:    compress.Limits{Size: int(c.GetMaxSize()), Ratio: int(c.GetMaxRatio())},
 	}
 }
 

@@ -115,6 +115,14 @@ func (s *session) sendSplit(info *command.Info, frame []byte, args []resp.Arg, k
 		}
 		return s.waitFor(c)
 	}
+	if w.filters.HasRequest() {
+		var goOn, taken bool
+		if frame, args, goOn, taken = s.filter(info, frame, args, keys); !goOn {
+			w.drop(r)
+			return taken
+		}
+	}
+	sp.measure(frame, args, keys, step)
 	s.push(r)
 	sp.left = len(sp.parts)
 	for i := range sp.parts {
@@ -143,7 +151,13 @@ func (sp *split) bySlot(frame []byte, args []resp.Arg, keys []int, step int) {
 			p.last = int32(i)
 		}
 		p.keys++
-		p.size += len(rawArguments(frame, args, k, step))
+	}
+}
+
+// measure finds how large the parts are.
+func (sp *split) measure(frame []byte, args []resp.Arg, keys []int, step int) {
+	for i, k := range keys {
+		sp.parts[sp.order[i]].size += len(rawArguments(frame, args, k, step))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"samaritan/internal/eventloop"
 	"samaritan/internal/stats"
 	"samaritan/proc/redis/command"
+	"samaritan/proc/redis/filter"
 )
 
 // workerStats are the counters of one worker: plain numbers, changed by its loop
@@ -51,6 +52,7 @@ type workerStats struct {
 		windowFull                                         uint64 // times that a session was held back by a node's window
 		orderHeld                                          uint64 // times that a session was held back by session.mustWait
 	}
+	compress   filter.CompressStats
 	commands   []*commandStats // by command.Info.ID, made on first use
 	unknown    uint64          // commands that do not exist
 	slow       uint64
@@ -137,10 +139,13 @@ func (p *Proc) Stats(emit func(stats.Sample)) {
 	p.emitShared(e)
 	deadline := time.NewTimer(scrapeTimeout)
 	defer deadline.Stop()
+	var compression filter.CompressStats
+	defer func() { e.compression(&compression) }()
 	for range asked {
 		select {
 		case s := <-answers:
 			s.emitTo(e)
+			compression.Add(&s.compress)
 		case <-deadline.C:
 			return
 		}

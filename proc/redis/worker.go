@@ -45,10 +45,11 @@ type worker struct {
 	tracker   *keyTracker       // what it counts for HOTKEYS; nil while no session runs
 	stats     workerStats
 
-	filters *filter.Chain
-	hot     *filter.HotKeys // nil while hot keys are switched off
-	sending filter.Request  // scratch of filters.Sent
-	arrived filter.Reply    // scratch of filters.Reply
+	filters  *filter.Chain
+	compress *filter.Compress
+	hot      *filter.HotKeys // nil while hot keys are switched off
+	sending  filter.Request  // scratch of filters.Sent
+	arrived  filter.Reply    // scratch of filters.Reply
 }
 
 // view is a slot map together with this worker's nodes.
@@ -87,9 +88,13 @@ func (w *worker) start() {
 func (w *worker) apply(set *settings) {
 	readOnly := set.read != redis.ReadStrategy_MASTER
 	changed := readOnly != (w.settings.read != redis.ReadStrategy_MASTER)
+	if w.compress == nil || w.settings.compression != set.compression {
+		w.compress = filter.NewCompress(w.loop, set.compression, &w.stats.compress, w.storedBroken)
+	}
 	w.settings = set
 	w.stats.slowMicros = uint64(set.slowThreshold / time.Microsecond)
 	w.setHotKeys(set.hot.enable)
+	w.chainUp()
 	if !changed {
 		return
 	}

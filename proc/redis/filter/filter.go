@@ -76,7 +76,40 @@ type Request struct {
 	Caller uint32 // who has sent it
 	Slot   uint16
 
-	passed int // filters that have seen it
+	progress
+}
+
+// progress is how far something has come in a chain.
+type progress struct {
+	passed  int // filters that have seen it
+	changed bool
+}
+
+func (p *progress) verdict() Verdict {
+	if p.changed {
+		return Changed
+	}
+	return Pass
+}
+
+// Finish ends the work that Request has asked for. Frame and Args are as they were then.
+func (r *Request) Finish() {
+	b, args := r.Work.Finish()
+	r.Work = nil
+	if b != nil {
+		release(r.Memory)
+		r.Frame, r.Args, r.Memory, r.changed = b.B, args, b, true
+	}
+}
+
+// Finish ends the work that Reply has asked for. Bytes is as it was then.
+func (r *Reply) Finish() {
+	b, _ := r.Work.Finish()
+	r.Work = nil
+	if b != nil {
+		release(r.Memory)
+		r.Bytes, r.Memory, r.changed = b.B, b, true
+	}
 }
 
 // LargeFrame is the size in bytes from which frames are kept by reference and may move.
@@ -97,16 +130,17 @@ type Reply struct {
 	// Work is what is to be done for Later. Bytes must stay as they are until then.
 	Work Work
 
-	passed int
+	progress
 }
 
 // Work is what takes so long that the loop should not wait for it.
 type Work interface {
-	// Do does it. It is called on another goroutine.
-	Do()
-	// Finish takes over the result, on the loop: it sets the bytes of the request or the reply, as
-	// Changed does. It is called once, also when nobody waits any more.
-	Finish()
+	// Do makes other bytes of the frame or the reply. It is called on another goroutine.
+	Do(bytes []byte)
+	// Finish is called on the loop when Do has returned, also when nobody waits any more. It returns
+	// the other bytes, with a reference for the caller, and where the arguments of a frame lie in them; nil
+	// leaves things as they are.
+	Finish() (*eventloop.Buf, []resp.Arg)
 }
 
 // Node is what filters keep with a node.
@@ -151,24 +185,22 @@ func (c *Chain) HasSent() bool { return len(c.sent) > 0 }
 // HasReply tells whether Reply does anything.
 func (c *Chain) HasReply() bool { return len(c.reply) > 0 }
 
-// Request has a command seen by the filters. After Later it is to be called again when Work has
-// finished, and goes on with the next filter.
+// Request has a command seen by the filters. After Later it is to be called again when the work has
+// been done and finished, and goes on with the next filter. Keys are to be set again then.
+//
+// A filter that changes what an earlier one has changed gives that one's memory back.
 func (c *Chain) Request(r *Request) Verdict {
-	verdict := Pass
-	if r.passed > 0 {
-		verdict = Changed
-	}
 	for r.passed < len(c.request) {
 		r.passed++
 		switch v := c.request[r.passed-1](r); v {
 		case Pass:
 		case Changed:
-			verdict = Changed
+			r.changed = true
 		default:
 			return v
 		}
 	}
-	return verdict
+	return r.verdict()
 }
 
 // Sent shows the filters what is sent.
@@ -178,24 +210,26 @@ func (c *Chain) Sent(r *Request) {
 	}
 }
 
-// Reply has a reply seen by the filters. After Later it is to be called again when Work has finished,
-// and goes on with the next filter.
+// Reply has a reply seen by the filters. After Later it is to be called again when the work has
+// been done and finished, and goes on with the next filter.
 func (c *Chain) Reply(r *Reply) Verdict {
-	verdict := Pass
-	if r.passed > 0 {
-		verdict = Changed
-	}
 	for r.passed < len(c.reply) {
 		r.passed++
 		switch v := c.reply[r.passed-1](r); v {
 		case Pass:
 		case Changed:
-			verdict = Changed
+			r.changed = true
 		default:
 			return v
 		}
 	}
-	return verdict
+	return r.verdict()
+}
+
+func release(b *eventloop.Buf) {
+	if b != nil {
+		b.Release()
+	}
 }
 
 func argument(frame []byte, a resp.Arg) []byte { return frame[a.Off : a.Off+a.Len] }

@@ -36,6 +36,9 @@ func AppendBulk(dst, s []byte) []byte { return appendBulk(dst, s) }
 // AppendBulkString appends a bulk string.
 func AppendBulkString(dst []byte, s string) []byte { return appendBulk(dst, s) }
 
+// AppendBulkHeader begins a bulk string of n bytes, which follow, with a CRLF behind them.
+func AppendBulkHeader(dst []byte, n int) []byte { return appendHeader(dst, '$', int64(n)) }
+
 // AppendCommand appends a request.
 func AppendCommand[T []byte | string](dst []byte, args ...T) []byte {
 	dst = appendHeader(dst, '*', int64(len(args)))

@@ -112,3 +112,27 @@ func cutBody(h header, b []byte) (body, rest []byte, err error) {
 	}
 	return b[:h.n], b[h.n+2:], nil
 }
+
+// NextString finds the first bulk string ('$', not null) in a sequence of elements, such as a whole
+// reply, on whatever level it lies. It returns where its header begins, its payload, and where what
+// follows its CRLF begins, as offsets into b; end is 0 when there is none, or when b ends too early.
+func NextString(b []byte) (head int, payload []byte, end int) {
+	for len(b) > head {
+		h, rest, err := readHeader(b[head:])
+		if err != nil {
+			return 0, nil, 0
+		}
+		next := len(b) - len(rest)
+		if h.kind == bulk {
+			if int64(len(rest)) < h.n+2 {
+				return 0, nil, 0
+			}
+			if h.typ == '$' {
+				return head, rest[:h.n], next + int(h.n) + 2
+			}
+			next += int(h.n) + 2
+		}
+		head = next
+	}
+	return 0, nil, 0
+}

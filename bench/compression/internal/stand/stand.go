@@ -1,0 +1,110 @@
+package stand
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"samaritan/bench/internal/child"
+	"samaritan/internal/testredis"
+)
+
+const (
+	masters      = 3
+	startTimeout = 20 * time.Second
+	nodeTimeout  = 15 * time.Second // of the cluster: one that no load reaches
+)
+
+// Stand is a cluster and the proxies in front of it. It is not safe for concurrent use.
+type Stand struct {
+	binary  string
+	dir     string
+	starter *child.Starter
+	cluster *testredis.Cluster
+}
+
+// Open starts the cluster. The binary is that of the proxy. The caller has to call Close, also when
+// the context has ended.
+func Open(ctx context.Context, binary string) (_ *Stand, err error) {
+	if _, err := exec.LookPath(binary); err != nil {
+		return nil, fmt.Errorf("%w: run `make build`", err)
+	}
+	s := &Stand{starter: child.NewStarter()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if s.binary, err = filepath.Abs(binary); err != nil {
+		return nil, err
+	}
+	if s.dir, err = os.MkdirTemp("", "samaritan-compression-"); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	s.cluster, err = testredis.Start(ctx, testredis.Options{Masters: masters, NodeTimeout: nodeTimeout})
+	return s, err
+}
+
+// Close ends all processes and removes their files.
+func (s *Stand) Close() error {
+	var errs []error
+	if s.cluster != nil {
+		errs = append(errs, s.cluster.Close())
+	}
+	s.starter.Close()
+	if s.dir != "" {
+		errs = append(errs, os.RemoveAll(s.dir))
+	}
+	return errors.Join(errs...)
+}
+
+// Empty removes all keys from the nodes.
+func (s *Stand) Empty() error { return s.cluster.FlushAll() }
+
+// Owner returns the node that has the slot of a key.
+func (s *Stand) Owner(key string) (*testredis.Node, error) {
+	n := s.cluster.Master(testredis.Slot(key))
+	if n == nil {
+		return nil, fmt.Errorf("%s: %w", key, errNoOwner)
+	}
+	return n, nil
+}
+
+var errNoOwner = errors.New("no node has its slot")
+
+// Memory returns the used_memory of all nodes together, in bytes.
+func (s *Stand) Memory() (int64, error) {
+	total := int64(0)
+	for _, n := range s.cluster.Nodes() {
+		info, err := n.Do("INFO", "memory")
+		if err != nil {
+			return 0, err
+		}
+		used, err := number(fmt.Sprint(info), "used_memory:")
+		if err != nil {
+			return 0, fmt.Errorf("memory of %s: %w", n.Addr(), err)
+		}
+		total += used
+	}
+	return total, nil
+}
+
+var errFormat = errors.New("unexpected format")
+
+// number finds the line that begins with a name, and the number behind that.
+func number(text, name string) (int64, error) {
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			return strconv.ParseInt(strings.TrimSpace(rest), 10, 64)
+		}
+	}
+	return 0, fmt.Errorf("%w: no line %s", errFormat, name)
+}

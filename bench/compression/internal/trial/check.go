@@ -1,0 +1,89 @@
+package trial
+
+import "fmt"
+
+// minRatio is how many times smaller JSON of 16 KiB is at least.
+const minRatio = 2
+
+// Verdict is what became of a bound.
+type Verdict string
+
+// All verdicts.
+const (
+	Pass     Verdict = "PASS"
+	Fail     Verdict = "FAIL"
+	TooShort Verdict = "too short to say"
+)
+
+// Check is one bound and what was measured.
+type Check struct {
+	Name    string
+	Bound   string
+	Value   string
+	Verdict Verdict
+}
+
+// Checks compares all results with their bounds. Those of time are not judged after a quick
+// run.
+func (r *Results) Checks() []Check {
+	all := r.ratioChecks()
+	for _, c := range append(r.Costs[:len(r.Costs):len(r.Costs)], r.Untouched...) {
+		if c.Load.Limit == 0 {
+			continue
+		}
+		times := c.Times(c.Load.Judged)
+		check := Check{
+			fmt.Sprintf("CPU time, %s: %s", c.Load.Judged, c.Load), fmt.Sprintf("<= %.2f times off", c.Load.Limit),
+			fmt.Sprintf("%.3f", times.Median), verdict(times.Median > 0 && times.Median <= c.Load.Limit),
+		}
+		if r.Quick {
+			check.Verdict = TooShort
+		}
+		all = append(all, check)
+	}
+	return all
+}
+
+// ratioChecks see to it that values are compressed at all.
+func (r *Results) ratioChecks() (all []Check) {
+	for _, ratio := range r.Ratios {
+		if ratio.Kind != "json" || ratio.Size != 16<<10 {
+			continue
+		}
+		for _, c := range []struct {
+			proxy string
+			times float64
+		}{{Snappy, ratio.Snappy}, {Zstd, ratio.Zstd}} {
+			all = append(all, Check{
+				c.proxy + ": 16 KiB json is smaller", fmt.Sprintf(">= %d times", minRatio), fmt.Sprintf("%.2f", c.times), verdict(c.times >= minRatio),
+			})
+		}
+	}
+	return all
+}
+
+func verdict(ok bool) Verdict {
+	if ok {
+		return Pass
+	}
+	return Fail
+}
+
+// Summary is how many bounds were kept and judged.
+type Summary struct{ Kept, Judged int }
+
+// Summarize counts verdicts.
+func Summarize(checks []Check) (s Summary) {
+	for _, c := range checks {
+		switch c.Verdict {
+		case Pass:
+			s.Kept, s.Judged = s.Kept+1, s.Judged+1
+		case Fail:
+			s.Judged++
+		}
+	}
+	return s
+}
+
+// String says it in words.
+func (s Summary) String() string { return fmt.Sprintf("%d of %d bounds kept", s.Kept, s.Judged) }

@@ -1,0 +1,83 @@
+package trial
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"samaritan/bench/compression/internal/flow"
+	"samaritan/bench/compression/internal/stand"
+	"samaritan/bench/internal/report"
+)
+
+// Latency is what clients wait for a GET of 16 KiB of JSON, in milliseconds, in each round.
+type Latency struct {
+	Connections int
+	P50, P99    map[string][]float64 // by the proxy's name
+}
+
+// Millis are the medians of a proxy's rounds.
+func (l Latency) Millis(proxy string) (p50, p99 float64) {
+	return report.Median(l.P50[proxy]), report.Median(l.P99[proxy])
+}
+
+func (b *bench) latencies(ctx context.Context) ([]Latency, error) {
+	proxies, closeAll, err := b.proxies(ctx, []stand.Variant{off, snappy, zstd})
+	defer closeAll()
+	if err != nil {
+		return nil, err
+	}
+	var all []Latency
+	for _, connections := range []int{1, 16} {
+		load := Load{Name: "GET", Kind: "json", Size: 16 << 10, Get: true, Flow: flow.Options{Connections: connections, Pipeline: 1}}
+		l := Latency{connections, map[string][]float64{}, map[string][]float64{}}
+		if err := b.fillAll(ctx, proxies, []Cost{{Load: load}}); err != nil {
+			return nil, err
+		}
+		for round := range b.Rounds {
+			if err := b.latencyRound(ctx, round, load, proxies, l); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+// latencyRound appends the percentiles of one round.
+func (b *bench) latencyRound(ctx context.Context, round int, load Load, proxies []*stand.Proxy, to Latency) error {
+	lanes, err := b.lanes(ctx, load, proxies)
+	defer func() {
+		for _, l := range lanes {
+			l.flow.Close()
+		}
+	}()
+	if err == nil {
+		err = b.turns(round, lanes, func(l *lane, warm bool) error {
+			some, err := l.flow.Latencies(ctx, b.Slice)
+			if !warm {
+				l.latencies = append(l.latencies, some...)
+			}
+			return err
+		})
+	}
+	if err != nil {
+		return err
+	}
+	for _, l := range lanes {
+		name := l.proxy.Variant.Name
+		slices.Sort(l.latencies)
+		to.P50[name] = append(to.P50[name], percentile(l.latencies, 0.50))
+		to.P99[name] = append(to.P99[name], percentile(l.latencies, 0.99))
+	}
+	return nil
+}
+
+// percentile of sorted times, in milliseconds. Of nothing it is 0.
+func percentile(sorted []time.Duration, share float64) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	i := min(int(share*float64(len(sorted))), len(sorted)-1)
+	return float64(sorted[i]) / float64(time.Millisecond)
+}

@@ -1,0 +1,117 @@
+// Command compression measures what transparent compression gains and what it costs: how small values get
+// in Redis, the memory of the nodes, bytes on the wire, the CPU time of the proxy and the latency
+// of its clients.
+//
+// # Model
+//
+// A real Redis Cluster stands behind several proxies that differ only in their compression, each a process
+// of its own; see bench/compression/internal/trial. Load is made by this process, with values that differ from each
+// other, by bench/compression/internal/flow.
+//
+// # What it does not do
+//
+// It does not compare with other proxies, and does not measure over a network, where fewer bytes
+// are what saves most.
+//
+// It prints a table for each subject and one of all bounds, and exits with 1 if one
+// of them is not kept.
+//
+//	make bench-compression
+//	bin/bench-compression -quick
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"samaritan/bench/compression/internal/page"
+	"samaritan/bench/compression/internal/trial"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench-compression:", err)
+		os.Exit(1)
+	}
+}
+
+// errBounds says that not all bounds were kept.
+var errBounds = errors.New("bounds not kept")
+
+// run parses the arguments, runs the trials and writes what they found.
+func run(ctx context.Context, args []string, out, progress io.Writer) error {
+	fs := flag.NewFlagSet("bench-compression", flag.ContinueOnError)
+	fs.SetOutput(progress)
+	binary := fs.String("samaritan", "bin/samaritan", "`path` of the proxy")
+	docs := fs.String("docs", "", "write tables to compression.md in this `directory`")
+	quick := fs.Bool("quick", false, "everything once, briefly: bounds of time are not judged")
+	rounds := fs.Int("rounds", 0, "rounds of what is timed (default 7, 1 with -quick)")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if fs.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	if *rounds < 0 {
+		return fmt.Errorf("-rounds %d: must not be negative", *rounds)
+	}
+	o := trial.Full()
+	if *quick {
+		o = trial.Quick()
+	}
+	if *rounds > 0 {
+		o.Rounds = *rounds
+	}
+	o.Binary, o.Logger = *binary, slog.New(slog.NewTextHandler(progress, nil))
+	return report(ctx, o, *docs, out)
+}
+
+func report(ctx context.Context, o trial.Options, docs string, out io.Writer) error {
+	r, err := trial.Run(ctx, o)
+	if err != nil {
+		return err
+	}
+	summary := trial.Summarize(r.Checks())
+	if _, err := fmt.Fprintf(out, "%s\n%v, in %v\n", page.Text(r), summary, r.Took.Round(time.Second)); err != nil {
+		return err
+	}
+	if docs != "" {
+		if err := page.Write(docs, page.About{Date: time.Now(), Machine: machine(), Options: o}, r); err != nil {
+			return err
+		}
+	}
+	if summary.Kept < summary.Judged {
+		return fmt.Errorf("%w: %v", errBounds, summary)
+	}
+	return nil
+}
+
+// machine describes where the program runs.
+func machine() string {
+	cpu := runtime.GOARCH
+	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(info)) {
+			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+				cpu = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	return fmt.Sprintf("%d cores, %s, %s", runtime.NumCPU(), cpu, runtime.Version())
+}

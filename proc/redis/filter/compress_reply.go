@@ -1,0 +1,182 @@
+package filter
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+
+	"samaritan/internal/eventloop"
+	"samaritan/proc/redis/compress"
+	"samaritan/proc/redis/resp"
+)
+
+// piece is a stored value in a reply that is to be decompressed.
+type piece struct {
+	head, end int // from its header to behind its CRLF
+	value     int // where the stored form begins
+	length    int // of what it decompresses to
+}
+
+// reply decompresses the values in a reply.
+func (c *Compress) reply(r *Reply) Verdict {
+	if r.Unread || !rules[r.Info.ID].reads || !mayHaveStored(r.Bytes) {
+		return Pass
+	}
+	if cap(c.pieces) > keepScratch {
+		c.pieces = nil
+	}
+	bytes, room := c.find(r)
+	c.report(r, &c.coder)
+	switch {
+	case len(c.pieces) == 0:
+		return Pass
+	case room > resp.MaxFrame:
+		return c.tooMuch(r)
+	case bytes >= laterFrom:
+		c.coder.stats.Offloaded++
+		r.Work = &decompressWork{
+			filter: c, reply: *r, coder: coder{set: &c.set, stats: new(CompressStats)},
+			pieces: slices.Clone(c.pieces), out: c.loop.NewBuf(room),
+		}
+		return Later
+	}
+	b := c.loop.NewBuf(room)
+	b.B = c.coder.decompress(b.B, r.Bytes, c.pieces)
+	c.report(r, &c.coder)
+	r.Bytes, r.Memory = b.B, b
+	return Changed
+}
+
+// mayHaveStored is a quick look for stored values: false means that there are none.
+func mayHaveStored(b []byte) bool {
+	switch b[0] {
+	case '$':
+		i := bytes.IndexByte(b, '\n') + 1
+		_, ok := compress.Detect(b[i:])
+		return ok
+	case '*', '%', '~', '|', '>':
+		return hasMark(b)
+	}
+	return false
+}
+
+// mark begins every stored value, behind the header of a bulk string.
+const mark = "\n(P$"
+
+// maxFalseMarks is how many brackets are looked at before the reply has to be read properly.
+const maxFalseMarks = 64
+
+// hasMark looks for '(' and not for all of the mark: text has few of them.
+func hasMark(b []byte) bool {
+	for range maxFalseMarks {
+		i := bytes.IndexByte(b, mark[1])
+		if i < 0 {
+			return false
+		}
+		if i > 0 && len(b)-i >= len(mark)-1 && string(b[i-1:i-1+len(mark)]) == mark {
+			return true
+		}
+		b = b[i+1:]
+	}
+	return true
+}
+
+// find looks for the stored values that can be decompressed, and tells how many bytes these have then, and
+// how many the reply may.
+func (c *Compress) find(r *Reply) (bytes, room int) {
+	c.pieces = c.pieces[:0]
+	room = len(r.Bytes)
+	for off := 0; ; {
+		head, payload, end := resp.NextString(r.Bytes[off:])
+		if end == 0 {
+			return bytes, room
+		}
+		if _, ok := compress.Detect(payload); ok {
+			n, err := compress.DecodedLen(payload, c.set.Limits)
+			if err != nil {
+				c.coder.isBroken(err)
+			} else {
+				value := off + end - len("\r\n") - len(payload)
+				c.pieces = append(c.pieces, piece{head: off + head, end: off + end, value: value, length: n})
+				bytes += n
+				room += longestHeader + n
+			}
+		}
+		off += end
+	}
+}
+
+// tooMuch answers a request whose values are too large together: there is no other way to tell them
+// from those that were stored as they are.
+func (c *Compress) tooMuch(r *Reply) Verdict {
+	b := c.loop.NewBuf(1 << 10)
+	b.B = resp.AppendError(b.B, "ERR samaritan: the values of the reply have more than 1 GiB when they are decompressed; ask for fewer at a time")
+	r.Bytes, r.Memory = b.B, b
+	return Changed
+}
+
+// decompress appends the reply to dst with the pieces decompressed. One that turns out to be corrupt stays as it is.
+func (c *coder) decompress(dst, reply []byte, pieces []piece) []byte {
+	taken := 0
+	for _, p := range pieces {
+		dst = append(dst, reply[taken:p.head]...)
+		taken = p.end
+		stored := reply[p.value : p.end-len("\r\n")]
+		mark := len(dst)
+		dst = resp.AppendBulkHeader(dst, p.length)
+		var err error
+		if dst, err = c.AppendDecoded(dst, stored, p.length); err != nil {
+			c.isBroken(err)
+			dst = append(dst[:mark], reply[p.head:p.end]...)
+			continue
+		}
+		dst = append(dst, "\r\n"...)
+		algorithm, _ := compress.Detect(stored)
+		n := &c.stats.Decompressed[algorithm]
+		n.Values++
+		n.Before += uint64(len(stored))
+		n.After += uint64(p.length)
+	}
+	return append(dst, reply[taken:]...)
+}
+
+// decompressWork is the decompression of a large reply.
+type decompressWork struct {
+	filter *Compress
+	reply  Reply // as it came; its bytes may have moved
+	coder  coder
+	pieces []piece
+	out    *eventloop.Buf
+}
+
+// Do implements Work.
+func (w *decompressWork) Do(reply []byte) {
+	w.coder.Codec = w.filter.codecs.Get().(*compress.Codec)
+	defer w.filter.codecs.Put(w.coder.Codec)
+	w.out.B = w.coder.decompress(w.out.B, reply, w.pieces)
+}
+
+// Finish implements Work.
+func (w *decompressWork) Finish() (*eventloop.Buf, []resp.Arg) {
+	w.filter.coder.stats.Add(w.coder.stats)
+	w.filter.report(&w.reply, &w.coder)
+	return w.out, nil
+}
+
+// isBroken counts a stored value that cannot be decompressed.
+func (c *coder) isBroken(err error) {
+	c.err = err
+	if errors.Is(err, compress.ErrTooLarge) {
+		c.stats.TooLarge++
+	} else {
+		c.stats.Corrupt++
+	}
+}
+
+// report tells of a value that could not be decompressed.
+func (c *Compress) report(r *Reply, by *coder) {
+	if by.err != nil {
+		c.broken(r, by.err)
+		by.err = nil
+	}
+}
