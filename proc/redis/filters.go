@@ -50,12 +50,13 @@ func (w *worker) flushHits() {
 // showSent shows the filters a request that is about to be sent to a node for the first time. frame is
 // memory of the node's client.
 func (s *session) showSent(r *request, c *client, frame []byte, args []resp.Arg, keys []int) {
-	w := s.w
-	w.sending = filter.Request{
-		Info: r.info, Frame: frame, Args: args, Keys: keys,
-		Node: &c.node.filters, Note: &r.note, Start: r.start, Caller: s.callerNumber(), Slot: r.slot,
+	f := &s.w.sending // field by field: the whole would be cleared and copied
+	f.Info, f.Frame, f.Args, f.Keys = r.info, frame, args, keys
+	f.Node, f.Note, f.Start, f.Slot = &c.node.filters, &r.note, r.start, r.slot
+	if f.Caller = s.caller; f.Caller == 0 {
+		f.Caller = s.callerNumber()
 	}
-	w.filters.Sent(&w.sending)
+	s.w.filters.Sent(f)
 }
 
 // filtered tells whether filters see the reply: it is one to a command of a client.
@@ -65,17 +66,17 @@ func (r *request) filtered() bool {
 
 // filterReply has a final reply of a node seen by the filters and hands over what they make of it.
 func (w *worker) filterReply(r *request, reply []byte, src eventloop.Memory) {
-	if !w.filters.HasReply() || !r.filtered() {
+	if !r.filtered() || !w.filters.WantsReply(r.info, &r.note, reply) {
 		w.finish(r, reply, src)
 		return
 	}
 	f := &w.arrived
-	*f = filter.Reply{
-		Info: r.info, Note: &r.note, Request: r.frame, Start: r.start, Slot: -1, Unread: r.unread(), Bytes: reply,
-	}
+	f.Info, f.Note, f.Request, f.Start = r.info, &r.note, r.frame, r.start
+	f.Slot, f.Unread = -1, r.unread()
 	if r.has(reqRouted) {
 		f.Slot = int(r.slot)
 	}
+	f.Begin(reply)
 	w.passReply(r, w.filters, f, src)
 }
 
@@ -85,6 +86,7 @@ func (w *worker) passReply(r *request, chain *filter.Chain, f *filter.Reply, src
 	switch chain.Reply(f) {
 	case filter.Changed:
 		memory := f.Memory
+		f.Memory = nil
 		w.finish(r, f.Bytes, memory)
 		memory.Release()
 	case filter.Later:
@@ -92,6 +94,7 @@ func (w *worker) passReply(r *request, chain *filter.Chain, f *filter.Reply, src
 			src = f.Memory
 		}
 		later := *f
+		f.Memory, f.Work = nil, nil
 		in := w.keep(f.Bytes, src)
 		w.workLater(in, later.Work, func() {
 			later.Bytes = in.Bytes()
@@ -153,7 +156,7 @@ func (s *session) dropHeld() {
 // goOn is false: the command has been answered, or is not taken up yet.
 func (s *session) filter(info *command.Info, frame []byte, args []resp.Arg, keys []int) (_ []byte, _ []resp.Arg, goOn, taken bool) {
 	w := s.w
-	f, chain := &w.sending, w.filters
+	f, chain := &w.request, w.filters
 	if h := s.held; h != nil {
 		s.held = nil
 		*f, chain = h.request, h.chain

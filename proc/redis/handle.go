@@ -168,7 +168,7 @@ func (s *session) sendSlot(info *command.Info, slot uint16, frame []byte, args [
 		s.hold(r, set)
 	}
 	sent := s.frameFor(c, frame)
-	if s.w.filters.HasSent() {
+	if s.w.filters.WantsSent(len(keys), sent.Len) {
 		s.showSent(r, c, sent.Bytes(), args, keys)
 	}
 	c.send(r, sent)

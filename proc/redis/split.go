@@ -195,7 +195,7 @@ func (sp *split) sendPart(i int32, info *command.Info, frame []byte, args []resp
 	if p.keys > 1 {
 		sp.parent.sess.hold(r, sp.keySet(p, info, frame, args, keys))
 	}
-	if w.filters.HasSent() {
+	if w.filters.WantsSent(int(p.keys), len(b.B)-off) {
 		sp.parent.sess.showSent(r, c, b.B[off:], sent.args, sent.keys)
 	}
 	c.send(r, eventloop.Ref{Buf: b, Off: off, Len: len(b.B) - off})

@@ -48,7 +48,8 @@ type worker struct {
 	filters  *filter.Chain
 	compress *filter.Compress
 	hot      *filter.HotKeys // nil while hot keys are switched off
-	sending  filter.Request  // scratch of filters.Sent
+	request  filter.Request  // scratch of filters.Request
+	sending  filter.Sending  // scratch of filters.Sent
 	arrived  filter.Reply    // scratch of filters.Reply
 }
 

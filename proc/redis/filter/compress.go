@@ -56,7 +56,7 @@ func NewCompress(loop *eventloop.Loop, set Compression, stats *CompressStats, br
 
 // Hooks makes the filter a part of a chain.
 func (c *Compress) Hooks() Hooks {
-	h := Hooks{Reply: c.reply}
+	h := Hooks{WantsReply: c.wantsReply, Reply: c.reply}
 	if c.set.Enable {
 		h.Request = c.request
 	}

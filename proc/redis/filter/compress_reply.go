@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"samaritan/internal/eventloop"
+	"samaritan/proc/redis/command"
 	"samaritan/proc/redis/compress"
 	"samaritan/proc/redis/resp"
 )
@@ -17,9 +18,13 @@ type piece struct {
 	length    int // of what it decompresses to
 }
 
+func (c *Compress) wantsReply(info *command.Info, _ *Note, reply []byte) bool {
+	return rules[info.ID].reads && mayHaveStored(reply)
+}
+
 // reply decompresses the values in a reply.
 func (c *Compress) reply(r *Reply) Verdict {
-	if r.Unread || !rules[r.Info.ID].reads || !mayHaveStored(r.Bytes) {
+	if r.Unread || !c.wantsReply(r.Info, r.Note, r.Bytes) {
 		return Pass
 	}
 	if cap(c.pieces) > keepScratch {
@@ -51,8 +56,11 @@ func (c *Compress) reply(r *Reply) Verdict {
 func mayHaveStored(b []byte) bool {
 	switch b[0] {
 	case '$':
-		i := bytes.IndexByte(b, '\n') + 1
-		_, ok := compress.Detect(b[i:])
+		i := 1
+		for b[i] != '\n' {
+			i++
+		}
+		_, ok := compress.Detect(b[i+1:])
 		return ok
 	case '*', '%', '~', '|', '>':
 		return hasMark(b)

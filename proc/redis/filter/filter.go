@@ -30,9 +30,14 @@ type Hooks struct {
 	// Request sees a command that is about to be sent. It may change it, or answer it.
 	Request func(*Request) Verdict
 	// Sent sees what is sent.
-	Sent func(*Request)
+	Sent func(*Sending)
+	// WantsSent is asked for each message whether Sent wants to see it, by how many keys and bytes it has; nil
+	// means yes. It is there so that what nobody wants costs next to nothing. Sent may be called all the same.
+	WantsSent func(keys, bytes int) bool
 	// Reply sees a reply. It may change it.
 	Reply func(*Reply) Verdict
+	// WantsReply is to Reply as WantsSent to Sent.
+	WantsReply func(info *command.Info, note *Note, reply []byte) bool
 }
 
 // Verdict is what a hook has decided.
@@ -56,8 +61,6 @@ type Request struct {
 	Args  []resp.Arg // where they lie in Frame
 	Keys  []int      // which of them are keys; nil when it is the one at Info.SimpleKey, or when there are none
 
-	// For hook Request.
-
 	// Memory is what a changed Frame lies in, with a reference for the caller; nil when Frame is memory
 	// of the filter, good until the next call. A change leaves the number of arguments as it is,
 	// and the keys.
@@ -67,16 +70,23 @@ type Request struct {
 	// Work is what is to be done for Later. Frame and Args must stay as they are until then.
 	Work Work
 
-	// For hook Sent. Frame stays where it is until the reply to it, or the end of the iteration of the
-	// loop, unless it has LargeFrame bytes or more.
+	progress
+}
 
+// Sending is what is sent to a node: a command or a part of one. It is good for the duration of a
+// call.
+type Sending struct {
+	Info *command.Info
+	// Frame is as in Request. It stays where it is until the reply to it, or the end of the iteration of
+	// the loop, unless it has LargeFrame bytes or more.
+	Frame  []byte
+	Args   []resp.Arg
+	Keys   []int
 	Node   *Node
 	Note   *Note
 	Start  int64  // when the command was accepted, loop time
 	Caller uint32 // who has sent it
 	Slot   uint16
-
-	progress
 }
 
 // progress is how far something has come in a chain.
@@ -102,6 +112,11 @@ func (r *Request) Finish() {
 	}
 }
 
+// Begin has the chain start with another reply.
+func (r *Reply) Begin(bytes []byte) {
+	r.Bytes, r.progress = bytes, progress{}
+}
+
 // Finish ends the work that Reply has asked for. Bytes is as it was then.
 func (r *Reply) Finish() {
 	b, _ := r.Work.Finish()
@@ -120,7 +135,7 @@ type Reply struct {
 	Info    *command.Info
 	Note    *Note
 	Request eventloop.Ref // as it was sent
-	Start   int64         // as in Request
+	Start   int64         // as in Sending
 	Slot    int           // -1: the request went to any node
 	Unread  bool          // nobody waits for it any more
 	Bytes   []byte        // one whole reply
@@ -154,9 +169,11 @@ type Note struct{ hot hotNote }
 
 // Chain is the filters of a service on one loop.
 type Chain struct {
-	request []func(*Request) Verdict
-	sent    []func(*Request)
-	reply   []func(*Reply) Verdict
+	request    []func(*Request) Verdict
+	sent       []func(*Sending)
+	wantsSent  []func(keys, bytes int) bool
+	reply      []func(*Reply) Verdict
+	wantsReply []func(*command.Info, *Note, []byte) bool
 }
 
 // NewChain makes a chain of filters in the order from client to node.
@@ -166,11 +183,19 @@ func NewChain(filters ...Hooks) *Chain {
 		if h := filters[i].Request; h != nil {
 			c.request = append(c.request, h)
 		}
-		if h := filters[i].Sent; h != nil {
-			c.sent = append(c.sent, h)
+		if h := &filters[i]; h.Sent != nil {
+			c.sent = append(c.sent, h.Sent)
+			if h.WantsSent == nil {
+				h.WantsSent = func(int, int) bool { return true }
+			}
+			c.wantsSent = append(c.wantsSent, h.WantsSent)
 		}
-		if h := filters[len(filters)-1-i].Reply; h != nil {
-			c.reply = append(c.reply, h)
+		if h := &filters[len(filters)-1-i]; h.Reply != nil {
+			c.reply = append(c.reply, h.Reply)
+			if h.WantsReply == nil {
+				h.WantsReply = func(*command.Info, *Note, []byte) bool { return true }
+			}
+			c.wantsReply = append(c.wantsReply, h.WantsReply)
 		}
 	}
 	return c
@@ -179,11 +204,27 @@ func NewChain(filters ...Hooks) *Chain {
 // HasRequest tells whether Request does anything.
 func (c *Chain) HasRequest() bool { return len(c.request) > 0 }
 
-// HasSent tells whether Sent does anything.
-func (c *Chain) HasSent() bool { return len(c.sent) > 0 }
+// WantsSent tells whether Sent is to be called. It has to be asked once for each message.
+func (c *Chain) WantsSent(keys, bytes int) bool {
+	wanted := false
+	for _, wants := range c.wantsSent {
+		if wants(keys, bytes) {
+			wanted = true // the others are asked, too: they may count what there is
+		}
+	}
+	return wanted
+}
 
-// HasReply tells whether Reply does anything.
-func (c *Chain) HasReply() bool { return len(c.reply) > 0 }
+// WantsReply tells whether Reply is to be called. It has to be asked once for each reply.
+func (c *Chain) WantsReply(info *command.Info, note *Note, reply []byte) bool {
+	wanted := false
+	for _, wants := range c.wantsReply {
+		if wants(info, note, reply) {
+			wanted = true
+		}
+	}
+	return wanted
+}
 
 // Request has a command seen by the filters. After Later it is to be called again when the work has
 // been done and finished, and goes on with the next filter. Keys are to be set again then.
@@ -204,7 +245,7 @@ func (c *Chain) Request(r *Request) Verdict {
 }
 
 // Sent shows the filters what is sent.
-func (c *Chain) Sent(r *Request) {
+func (c *Chain) Sent(r *Sending) {
 	for _, sent := range c.sent {
 		sent(r)
 	}

@@ -15,6 +15,7 @@ type HotKeys struct {
 	loop    *eventloop.Loop
 	rates   *HotRates
 	sampler *hotkey.Sampler
+	weight  int          // of the request that is being sent, 0: not in the sample
 	batch   hotkey.Batch // hits of this iteration of the loop
 	pending bool         // flush is to run at its end
 	flush   func()
@@ -61,7 +62,9 @@ func NewHotKeys(loop *eventloop.Loop, rates *HotRates) *HotKeys {
 }
 
 // Hooks makes the filter a part of a chain.
-func (h *HotKeys) Hooks() Hooks { return Hooks{Sent: h.sent, Reply: h.reply} }
+func (h *HotKeys) Hooks() Hooks {
+	return Hooks{WantsSent: h.wantsSent, Sent: h.sent, WantsReply: h.wantsReply, Reply: h.reply}
+}
 
 // Leave ends the filter: its share in the common rates is taken back.
 func (h *HotKeys) Leave() {
@@ -109,24 +112,29 @@ func (h *HotKeys) flushPending() {
 // in is used again; at the end of an iteration of the loop it comes by itself.
 func (h *HotKeys) Flush() { h.batch.Flush() }
 
+// wantsSent takes the sample.
+func (h *HotKeys) wantsSent(keys, bytes int) bool {
+	h.weight = h.sampler.Take(max(1, min(keys, maxHitKeys)))
+	return h.weight > 0 || bytes >= h.large.from
+}
+
 // sent counts the keys of a request, if it is in the sample.
-func (h *HotKeys) sent(r *Request) {
-	if weight := h.sampler.Take(max(1, min(len(r.Keys), maxHitKeys))); weight > 0 {
-		switch {
-		case r.Keys == nil:
-			h.countKey(r, weight, int(r.Info.SimpleKey))
-		case len(r.Keys) == 1:
-			h.countKey(r, weight, r.Keys[0])
-		default:
-			h.countKeys(r, weight)
-		}
+func (h *HotKeys) sent(r *Sending) {
+	switch {
+	case h.weight == 0:
+	case r.Keys == nil:
+		h.countKey(r, h.weight, int(r.Info.SimpleKey))
+	case len(r.Keys) == 1:
+		h.countKey(r, h.weight, r.Keys[0])
+	default:
+		h.countKeys(r, h.weight)
 	}
 	if len(r.Frame) >= h.large.from {
 		h.noteRequest(r)
 	}
 }
 
-func (h *HotKeys) countKey(r *Request, weight, arg int) {
+func (h *HotKeys) countKey(r *Sending, weight, arg int) {
 	counter := h.counterAt(r.Node)
 	key := argument(r.Frame, r.Args[arg])
 	hit := h.batch.Add(counter)
@@ -138,7 +146,7 @@ func (h *HotKeys) countKey(r *Request, weight, arg int) {
 }
 
 // countKeys counts several keys of one slot. Of very many a share is counted for all.
-func (h *HotKeys) countKeys(r *Request, weight int) {
+func (h *HotKeys) countKeys(r *Sending, weight int) {
 	counter, n := h.counterAt(r.Node), len(r.Keys)
 	step := (n + maxHitKeys - 1) / maxHitKeys
 	chosen := h.sampler.Pick(n)
@@ -161,7 +169,7 @@ func (h *HotKeys) countKeys(r *Request, weight int) {
 
 // countRest counts a request by its slot, and takes care that the bytes of the reply will be
 // counted as those of the key with that hash; or it leaves the request out.
-func (h *HotKeys) countRest(r *Request, counter *hotkey.Counter, weight int, hash uint64, write bool) {
+func (h *HotKeys) countRest(r *Sending, counter *hotkey.Counter, weight int, hash uint64, write bool) {
 	switch {
 	case len(r.Frame) >= LargeFrame:
 		h.batch.Flush()
@@ -173,6 +181,10 @@ func (h *HotKeys) countRest(r *Request, counter *hotkey.Counter, weight int, has
 		r.Note.hot = hotNote{counter: counter, key: hash, weight: uint32(weight * more)}
 		h.slots.Request(r.Slot, write, len(r.Frame), weight*more)
 	}
+}
+
+func (h *HotKeys) wantsReply(_ *command.Info, note *Note, reply []byte) bool {
+	return note.hot.counter != nil || len(reply) >= h.large.from
 }
 
 // reply adds the bytes of a reply to the slot and the key of its request, or to one of the keys,

@@ -46,7 +46,7 @@ var (
 
 // noteRequest enters the values that a large request brings among the largest. Of a command with
 // several keys it can be told for pairs of keys and values only what belongs to which.
-func (h *HotKeys) noteRequest(r *Request) {
+func (h *HotKeys) noteRequest(r *Sending) {
 	defer h.large.looked(len(r.Frame))
 	switch {
 	case !r.Info.Flags.Has(command.Write) || r.Info.Group == "scripting" || r.Info.ID == sortID:
@@ -63,7 +63,7 @@ func (h *HotKeys) noteRequest(r *Request) {
 
 // noteArguments enters what a command with one key brings: a value, which may have
 // options, or many small ones together.
-func (h *HotKeys) noteArguments(r *Request, key int) {
+func (h *HotKeys) noteArguments(r *Sending, key int) {
 	largest, all := 0, 0
 	for i := 1; i < len(r.Args); i++ {
 		if i != key {
