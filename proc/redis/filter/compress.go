@@ -69,6 +69,8 @@ const (
 	// laterFrom is how many bytes are worked on while the loop waits, about a millisecond's worth; as
 	// many of snappy, and less of what takes longer.
 	laterFrom = 512 << 10
+	// valueCost is how many bytes take as long as what each value takes whatever its size.
+	valueCost = 512
 	// keepScratch is the longest list that is kept.
 	keepScratch = 4096
 )
@@ -108,7 +110,7 @@ func (c *Compress) request(r *Request) Verdict {
 	switch {
 	case len(c.values) == 0:
 		return Pass
-	case bytes*c.set.effort() >= laterFrom:
+	case (bytes+valueCost*len(c.values))*c.set.effort() >= laterFrom:
 		c.coder.stats.Offloaded++
 		r.Work = c.newCompressWork(r, room)
 		return Later

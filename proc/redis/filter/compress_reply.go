@@ -37,7 +37,7 @@ func (c *Compress) reply(r *Reply) Verdict {
 		return Pass
 	case room > resp.MaxFrame:
 		return c.tooMuch(r)
-	case bytes >= laterFrom:
+	case bytes+valueCost*len(c.pieces) >= laterFrom:
 		c.coder.stats.Offloaded++
 		r.Work = &decompressWork{
 			filter: c, reply: *r, coder: coder{set: &c.set, stats: new(CompressStats)},

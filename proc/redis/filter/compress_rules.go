@@ -101,7 +101,7 @@ func (r *Request) count(arg int) int {
 // none is.
 func (r *Request) option(from int, word []byte) int {
 	for i := from; i < len(r.Args); i++ {
-		if bytes.EqualFold(argument(r.Frame, r.Args[i]), word) {
+		if int(r.Args[i].Len) == len(word) && bytes.EqualFold(argument(r.Frame, r.Args[i]), word) {
 			return i
 		}
 	}
