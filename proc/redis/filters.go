@@ -87,6 +87,9 @@ func (w *worker) passReply(r *request, chain *filter.Chain, f *filter.Reply, src
 	case filter.Changed:
 		memory := f.Memory
 		f.Memory = nil
+		if f.Bytes[0] == '-' {
+			r.flags |= reqFailed
+		}
 		w.finish(r, f.Bytes, memory)
 		memory.Release()
 	case filter.Later:

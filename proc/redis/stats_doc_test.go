@@ -36,7 +36,7 @@ func documented(t *testing.T, page string, prefixes ...string) []string {
 }
 
 // emitted returns the names of all samples of a service that has served a command,
-// with "<command>" for the command.
+// with "<command>" for the command, and "<algorithm>" for one of compression.
 func emitted(t *testing.T) []string {
 	t.Helper()
 	svc, err := config.NewService("test", proxyOptions{}.config(), nil)
@@ -53,6 +53,7 @@ func emitted(t *testing.T) []string {
 		if s.Command != "" {
 			name = strings.Replace(name, "redis.", "redis.<command>.", 1)
 		}
+		name = algorithms.Replace(name)
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
@@ -64,8 +65,13 @@ func emitted(t *testing.T) []string {
 	return names
 }
 
+var algorithms = strings.NewReplacer(
+	"compression.snappy.", "compression.<algorithm>.",
+	"compression.zstd.", "compression.<algorithm>.",
+)
+
 func TestEveryStatOfAServiceIsDocumented(t *testing.T) {
-	assert.ElementsMatch(t, emitted(t), documented(t, "../../docs/stats.md", "downstream.", "upstream.", "redis.", "rq_slow_total", "hotkeys."))
+	assert.ElementsMatch(t, emitted(t), documented(t, "../../docs/stats.md", "downstream.", "upstream.", "redis.", "rq_slow_total", "hotkeys.", "compression."))
 }
 
 // The command table says who is to answer; this is which answers are still missing.

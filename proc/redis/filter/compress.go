@@ -226,7 +226,7 @@ func endOf(a resp.Arg) int { return int(a.Off+a.Len) + len("\r\n") }
 // is better left as it is.
 func (c *coder) appendStored(dst, v []byte) (_ []byte, stored int) {
 	mark := len(dst)
-	dst = resp.AppendBulkHeader(dst, len(v)) // not shorter than the one that will be there
+	dst = resp.AppendBulkHeader(dst, compress.Bound(c.set.Algorithm, len(v))) // not shorter than the one that will be there
 	gap := len(dst) - mark
 	dst = c.Append(dst, c.set.Algorithm, c.set.Level, v)
 	stored = len(dst) - mark - gap
