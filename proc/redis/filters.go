@@ -164,7 +164,7 @@ func (s *session) filter(info *command.Info, frame []byte, args []resp.Arg, keys
 		s.held = nil
 		*f, chain = h.request, h.chain
 		if f.Memory == nil {
-			f.Frame, f.Args = frame, args
+			f.Frame, f.Args = frame, args // where it is now
 		}
 		f.Keys = keys
 	} else {

@@ -34,6 +34,13 @@ func (c *Codec) Append(dst []byte, a Algorithm, level int, v []byte) []byte {
 	return appendSnappy(dst, v)
 }
 
+// AppendPlain appends a stored form of v that is not smaller, for values that must not be stored as
+// they are and for which the one of Append is no choice: a stream of Snappy with nothing compressed. dst
+// should have room for Bound of Snappy.
+func AppendPlain(dst, v []byte) []byte {
+	return appendPlain(appendHeader(slices.Grow(dst, Bound(Snappy, len(v))), Snappy), v)
+}
+
 // AppendDecoded appends what the stored value v decodes to. n is what [DecodedLen] said of v;
 // dst should have room for as many bytes, and no byte behind those is ever written. dst and v
 // may not overlap.

@@ -106,8 +106,12 @@ func (c *Compress) request(r *Request) Verdict {
 		c.values, c.args = nil, nil
 	}
 	c.values = rule.values(c.values[:0], r)
-	bytes, room := c.coder.choose(&c.values, r)
+	bytes, room, misread := c.coder.choose(&c.values, r)
 	switch {
+	case misread:
+		c.answer = append(c.answer[:0], "-ERR samaritan: a value that begins like a compressed one has more than max_size bytes: it would be read back decompressed\r\n"...)
+		r.Answer = c.answer
+		return Answered
 	case len(c.values) == 0:
 		return Pass
 	case (bytes+valueCost*len(c.values))*c.set.effort() >= laterFrom:
@@ -129,7 +133,8 @@ func (c *Compress) compress(r *Request, room int) Verdict {
 		if !changed {
 			return Pass
 		}
-		r.Frame, r.Args = out, c.args
+		release(r.Memory)
+		r.Frame, r.Args, r.Memory = out, c.args, nil
 		return Changed
 	}
 	b := c.loop.NewBuf(room)
@@ -139,6 +144,7 @@ func (c *Compress) compress(r *Request, room int) Verdict {
 		return Pass
 	}
 	b.B = out
+	release(r.Memory)
 	r.Frame, r.Args, r.Memory = out, c.args, b
 	return Changed
 }
@@ -152,8 +158,9 @@ func appendDisabled(dst []byte, info *command.Info, with string) []byte {
 }
 
 // choose leaves the values that it is worth to compress. It tells how many bytes they have together, and
-// how many the frame may take while that is done.
-func (c *coder) choose(values *[]int, r *Request) (bytes, room int) {
+// how many the frame may take while that is done; or that a value would not be read back as it is, and cannot be
+// stored in another form.
+func (c *coder) choose(values *[]int, r *Request) (bytes, room int, misread bool) {
 	chosen := (*values)[:0]
 	room = len(r.Frame)
 	for _, i := range *values {
@@ -161,11 +168,19 @@ func (c *coder) choose(values *[]int, r *Request) (bytes, room int) {
 		if c.worth(v) {
 			chosen = append(chosen, i)
 			bytes += len(v)
-			room += compress.Bound(c.set.Algorithm, len(v)) - len(v) + longestHeader
+			room += c.bound(v) - len(v) + longestHeader
+		} else if _, likeStored := compress.Detect(v); likeStored {
+			_, err := compress.DecodedLen(v, c.set.Limits)
+			misread = misread || err == nil
 		}
 	}
 	*values = chosen
-	return bytes, room
+	return bytes, room, misread
+}
+
+// bound is the most bytes that any stored form of a value takes.
+func (c *coder) bound(v []byte) int {
+	return max(compress.Bound(c.set.Algorithm, len(v)), compress.Bound(compress.Snappy, len(v)))
 }
 
 // longestHeader is of the longest bulk string.
@@ -226,20 +241,25 @@ func endOf(a resp.Arg) int { return int(a.Off+a.Len) + len("\r\n") }
 // is better left as it is.
 func (c *coder) appendStored(dst, v []byte) (_ []byte, stored int) {
 	mark := len(dst)
-	dst = resp.AppendBulkHeader(dst, compress.Bound(c.set.Algorithm, len(v))) // not shorter than the one that will be there
+	dst = resp.AppendBulkHeader(dst, c.bound(v)) // not shorter than the one that will be there
 	gap := len(dst) - mark
 	dst = c.Append(dst, c.set.Algorithm, c.set.Level, v)
 	stored = len(dst) - mark - gap
+	algorithm := c.set.Algorithm
 	_, likeStored := compress.Detect(v)
-	switch {
-	case len(v) > c.set.Limits.Ratio*stored:
-		c.stats.Skipped[Ratio]++ // it could not be read back
+	switch unreadable := len(v) > c.set.Limits.Ratio*stored; {
+	case unreadable && likeStored:
+		algorithm = compress.Snappy
+		dst = compress.AppendPlain(dst[:mark+gap], v)
+		stored = len(dst) - mark - gap
+	case unreadable:
+		c.stats.Skipped[Ratio]++
 		return dst, 0
 	case stored >= len(v) && !likeStored:
 		c.stats.Skipped[NotSmaller]++
 		return dst, 0
 	}
-	n := &c.stats.Compressed[c.set.Algorithm]
+	n := &c.stats.Compressed[algorithm]
 	n.Values++
 	n.Before += uint64(len(v))
 	n.After += uint64(stored)

@@ -48,6 +48,7 @@ func (c *Compress) reply(r *Reply) Verdict {
 	b := c.loop.NewBuf(room)
 	b.B = c.coder.decompress(b.B, r.Bytes, c.pieces)
 	c.report(r, &c.coder)
+	release(r.Memory)
 	r.Bytes, r.Memory = b.B, b
 	return Changed
 }
@@ -107,7 +108,7 @@ func (c *Compress) find(r *Reply) (bytes, room int) {
 				value := off + end - len("\r\n") - len(payload)
 				c.pieces = append(c.pieces, piece{head: off + head, end: off + end, value: value, length: n})
 				bytes += n
-				room += longestHeader + n
+				room += max(0, longestHeader+n+len("\r\n")-(end-head)) // broken ones stay as long as they are
 			}
 		}
 		off += end
@@ -119,6 +120,7 @@ func (c *Compress) find(r *Reply) (bytes, room int) {
 func (c *Compress) tooMuch(r *Reply) Verdict {
 	b := c.loop.NewBuf(1 << 10)
 	b.B = resp.AppendError(b.B, "ERR samaritan: the values of the reply have more than 1 GiB when they are decompressed; ask for fewer at a time")
+	release(r.Memory)
 	r.Bytes, r.Memory = b.B, b
 	return Changed
 }

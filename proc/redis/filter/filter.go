@@ -62,7 +62,7 @@ type Request struct {
 	Keys  []int      // which of them are keys; nil when it is the one at Info.SimpleKey, or when there are none
 
 	// Memory is what a changed Frame lies in, with a reference for the caller; nil when Frame is memory
-	// of the filter, good until the next call. A change leaves the number of arguments as it is,
+	// of the filter, good until the next call (no filter behind it may then ask for Later). A change leaves the number of arguments as it is,
 	// and the keys.
 	Memory *eventloop.Buf
 	// Answer is the reply of Answered: memory of the filter, good until the next call.

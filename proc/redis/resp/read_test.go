@@ -171,6 +171,12 @@ func TestAppend(t *testing.T) {
 		{"$3\r\na\r\n\r\n", AppendBulk(nil, []byte("a\r\n"))},
 		{"$0\r\n\r\n", AppendBulk(nil, nil)},
 		{"$1\r\na\r\n", AppendBulkString(nil, "a")},
+		{"$0\r\n", AppendBulkHeader(nil, 0)},
+		{"$9\r\n", AppendBulkHeader(nil, 9)},
+		{"$10\r\n", AppendBulkHeader(nil, 10)},
+		{"$99\r\n", AppendBulkHeader(nil, 99)},
+		{"$100\r\n", AppendBulkHeader(nil, 100)},
+		{"before$536870912\r\n", AppendBulkHeader([]byte("before"), MaxBulk)},
 		{":0\r\n", AppendInt(nil, 0)},
 		{":-1\r\n", AppendInt(nil, -1)},
 		{":99\r\n", AppendInt(nil, 99)},
@@ -218,6 +224,7 @@ func TestAppendDoesNotAllocate(t *testing.T) {
 		b = AppendError(b, "ERR a\nb")
 		b = AppendVerbatim(b, "txt", value64, true)
 		b = AppendInt(b, math.MinInt64)
+		b = AppendBulkHeader(b, MaxBulk)
 		_ = AppendMapHeader(b, 123456, false)
 	})
 	assert.Zero(t, allocs)
