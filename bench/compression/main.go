@@ -14,7 +14,7 @@
 // are what saves most.
 //
 // It prints a table for each subject and one of all bounds, and exits with 1 if one
-// of them is not kept.
+// of them is certainly not kept. On a busy machine it may not be sure.
 //
 //	make bench-compression
 //	bin/bench-compression -quick
@@ -29,6 +29,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
@@ -61,7 +62,13 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	binary := fs.String("samaritan", "bin/samaritan", "`path` of the proxy")
 	docs := fs.String("docs", "", "write tables to compression.md in this `directory`")
 	quick := fs.Bool("quick", false, "everything once, briefly: bounds of time are not judged")
-	rounds := fs.Int("rounds", 0, "rounds of what is timed (default 7, 1 with -quick)")
+	rounds := fs.Int("rounds", 0, "rounds of what is timed (default 15, 1 with -quick)")
+	pin := fs.Bool("pin", false, "proxies on the first CPU, servers and load on the others: steadier figures on a busy machine, but a proxy with one CPU")
+	var only *regexp.Regexp
+	fs.Func("load", "measure only the CPU time of loads whose name, such as 'GET and SET, 16 KiB json', matches the `regexp`; writes no documents", func(text string) (err error) {
+		only, err = regexp.Compile(text)
+		return err
+	})
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -78,7 +85,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if *rounds > 0 {
 		o.Rounds = *rounds
 	}
-	o.Binary, o.Logger = *binary, slog.New(slog.NewTextHandler(progress, nil))
+	o.Binary, o.Pin, o.Only, o.Logger = *binary, *pin, only, slog.New(slog.NewTextHandler(progress, nil))
 	return report(ctx, o, *docs, out)
 }
 
@@ -91,12 +98,12 @@ func report(ctx context.Context, o trial.Options, docs string, out io.Writer) er
 	if _, err := fmt.Fprintf(out, "%s\n%v, in %v\n", page.Text(r), summary, r.Took.Round(time.Second)); err != nil {
 		return err
 	}
-	if docs != "" {
+	if docs != "" && o.Only == nil {
 		if err := page.Write(docs, page.About{Date: time.Now(), Machine: machine(), Options: o}, r); err != nil {
 			return err
 		}
 	}
-	if summary.Kept < summary.Judged {
+	if summary.Missed > 0 {
 		return fmt.Errorf("%w: %v", errBounds, summary)
 	}
 	return nil

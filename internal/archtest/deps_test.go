@@ -31,6 +31,7 @@ var notLinked = []string{
 	"samaritan/examples",
 	"samaritan/internal/chaos",
 	"samaritan/internal/markdown",
+	"samaritan/internal/testvalues",
 	"samaritan/internal/testredis",
 	"testing",
 }

@@ -28,6 +28,7 @@ var layers = []layer{
 	{"internal/eventloop", nil},
 	{"internal/archtest", nil},
 	{"internal/markdown", nil},
+	{"internal/testvalues", nil},
 	{"internal/testredis", []string{"proc/redis/resp", "proc/redis/cluster"}},
 	{"internal/...", []string{"internal/..."}},
 	{"api/...", []string{"api/..."}},

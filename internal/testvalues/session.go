@@ -47,7 +47,7 @@ func Gzip(r *rand.Rand, size int) []byte {
 	w := gzip.NewWriter(&b)
 	for b.Len() < size {
 		// Neither fails: they write to memory.
-		_, _ = w.Write(JSON(r, 8*size+1024))
+		_, _ = w.Write(JSON(r, 3*size+1024))
 		_ = w.Flush()
 	}
 	return b.Bytes()[:size:size]

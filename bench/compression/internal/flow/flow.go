@@ -72,7 +72,7 @@ func (f *Flow) Run(ctx context.Context, d time.Duration) (int, error) {
 }
 
 // Latencies does the same and returns the time of each request, in no order. With
-// pipelining it is that of the whole pipeline. The memory is good until the next call.
+// pipelining it is that of the whole pipeline.
 func (f *Flow) Latencies(ctx context.Context, d time.Duration) ([]time.Duration, error) {
 	if _, err := f.run(ctx, d, true); err != nil {
 		return nil, err

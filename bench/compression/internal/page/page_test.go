@@ -25,9 +25,9 @@ func results() *trial.Results {
 		trial.Zstd:   {Memory: 100<<20 + 1, Sent: 250, Received: 3000},
 	}}}
 	load := trial.Load{Name: "GET", Kind: "json", Size: 64, Limit: 2.2, Judged: trial.Snappy}
-	r.Costs = []trial.Cost{{Load: load, Rounds: map[string][]float64{trial.Off: {10, 10, 10}, trial.Snappy: {15, 20, 16}, trial.Zstd: {30, 30, 30}}}}
+	r.Costs = []trial.Cost{{Load: load, Slices: map[string][]float64{trial.Off: {10, 10, 10}, trial.Snappy: {15, 20, 16}, trial.Zstd: {30, 30, 30}}}}
 	load.Judged, load.Limit = trial.Below, 1.02
-	r.Untouched = []trial.Cost{{Load: load, Rounds: map[string][]float64{trial.Off: {1, 1}, trial.Again: {1, 1.02}, trial.Below: {2, 2}}}}
+	r.Untouched = []trial.Cost{{Load: load, Slices: map[string][]float64{trial.Off: {1, 1}, trial.Again: {1, 1.02}, trial.Below: {2, 2}}}}
 	r.Latencies = []trial.Latency{{
 		Connections: 16,
 		P50:         map[string][]float64{trial.Off: {0.1}, trial.Snappy: {0.2}, trial.Zstd: {0.3}},
@@ -45,8 +45,8 @@ func TestTablesHaveTheFigures(t *testing.T) {
 		{CostTable(r.Costs, trial.Snappy, trial.Zstd), `GET +\| 64 bytes json \| +10\.0 \| +16\.0 \| +1\.600 \| +1\.50–2\.00 \| +30\.0 \| +3\.000 \| +3\.00–3\.00 \| 2\.20, snappy`},
 		{CostTable(r.Untouched, trial.Below, trial.Again), `1\.00 \| +2\.00 \| +2\.000 .* 1\.010 .* 1\.02, below`},
 		{LatencyTable(r.Latencies), `16 +\| +0\.100 \| 1\.100 \| +0\.200 \| 1\.200 \| +0\.300 \| 1\.300`},
-		{Bounds(r.Checks()), `CPU time, snappy: GET, 64 bytes json +\| +<= 2\.20 times off \| +1\.600 \| PASS`},
-		{Bounds(r.Checks()), `CPU time, below: GET, 64 bytes json +\| +<= 1\.02 times off \| +2\.000 \| FAIL`},
+		{Bounds(r.Checks()), `CPU time, snappy: GET, 64 bytes json +\| +<= 2\.20 times off \| +1\.600 \(1\.50–2\.00\) \| PASS`},
+		{Bounds(r.Checks()), `CPU time, below: GET, 64 bytes json +\| +<= 1\.02 times off \| +2\.000 \(2\.00–2\.00\) \| FAIL`},
 	} {
 		assert.Regexp(t, c.want, c.table)
 	}
@@ -61,7 +61,7 @@ func TestPageKeepsWhatIsAroundTheTables(t *testing.T) {
 		require.NoError(t, Write(dir, about, results()))
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)
-		assert.Regexp(t, `(?s)^# Before\n<!-- .*Measured 2026-01-02 in 1m0s on a machine, 7 rounds: 3 of 4 bounds kept\.\n.* -->\nAfter\n$`, string(text))
+		assert.Regexp(t, `(?s)^# Before\n<!-- .*Measured 2026-01-02 in 1m0s on a machine, 15 rounds: 3 of 4 bounds kept\.\n.* -->\nAfter\n$`, string(text))
 		assert.NotContains(t, string(text), "stale")
 		assert.NotContains(t, string(text), "quick run")
 	}

@@ -95,7 +95,7 @@ func CostTable(all []trial.Cost, proxies ...string) string {
 	t := &markdown.Table{Left: 2}
 	head := []string{"requests", "values", "off, µs"}
 	for _, proxy := range proxies {
-		head = append(head, proxy+", µs", "times off", "rounds from–to")
+		head = append(head, proxy+", µs", "times off", "19 of 20")
 	}
 	t.Add(append(head, "limit")...)
 	for _, c := range all {

@@ -45,17 +45,16 @@ static_services:
 
 // Proxy starts a proxy and returns when it is ready.
 func (s *Stand) Proxy(ctx context.Context, v Variant) (*Proxy, error) {
-	port, err1 := child.FreePort()
-	admin, err2 := child.FreePort()
-	dir, err3 := os.MkdirTemp(s.dir, "proxy-")
-	if err := errors.Join(err1, err2, err3); err != nil {
+	port, admin, err1 := twoPorts()
+	dir, err2 := os.MkdirTemp(s.dir, "proxy-")
+	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
 	path := filepath.Join(dir, "samaritan.yaml")
 	if err := os.WriteFile(path, []byte(s.config(v, port, admin)), 0o600); err != nil {
 		return nil, err
 	}
-	process, err := s.starter.Start(child.Options{Dir: dir}, s.binary, "-config", path, "-data", dir)
+	process, err := s.starter.Start(child.Options{Dir: dir, CPUs: s.cpus}, s.binary, "-config", path, "-data", dir)
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +66,17 @@ func (s *Stand) Proxy(ctx context.Context, v Variant) (*Proxy, error) {
 		return nil, fmt.Errorf("proxy %s: %w", v.Name, err)
 	}
 	return p, nil
+}
+
+// twoPorts returns two free ports, which a draw of each alone may not be.
+func twoPorts() (port, admin int, err error) {
+	for port == admin && err == nil {
+		var err1, err2 error
+		port, err1 = child.FreePort()
+		admin, err2 = child.FreePort()
+		err = errors.Join(err1, err2)
+	}
+	return port, admin, err
 }
 
 func (s *Stand) config(v Variant, port, admin int) string {

@@ -21,18 +21,24 @@ const (
 	nodeTimeout  = 15 * time.Second // of the cluster: one that no load reaches
 )
 
+// Options say what to start.
+type Options struct {
+	Binary string // path of the proxy
+	Pin    bool   // proxies on the first CPU, all else, this process too, on the others
+}
+
 // Stand is a cluster and the proxies in front of it. It is not safe for concurrent use.
 type Stand struct {
 	binary  string
 	dir     string
+	cpus    []int // of proxies; empty: any
 	starter *child.Starter
 	cluster *testredis.Cluster
 }
 
-// Open starts the cluster. The binary is that of the proxy. The caller has to call Close, also when
-// the context has ended.
-func Open(ctx context.Context, binary string) (_ *Stand, err error) {
-	if _, err := exec.LookPath(binary); err != nil {
+// Open starts the cluster. The caller has to call Close, also when the context has ended.
+func Open(ctx context.Context, o Options) (_ *Stand, err error) {
+	if _, err := exec.LookPath(o.Binary); err != nil {
 		return nil, fmt.Errorf("%w: run `make build`", err)
 	}
 	s := &Stand{starter: child.NewStarter()}
@@ -41,8 +47,13 @@ func Open(ctx context.Context, binary string) (_ *Stand, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if s.binary, err = filepath.Abs(binary); err != nil {
+	if s.binary, err = filepath.Abs(o.Binary); err != nil {
 		return nil, err
+	}
+	if o.Pin {
+		if err := s.pin(); err != nil {
+			return nil, err
+		}
 	}
 	if s.dir, err = os.MkdirTemp("", "samaritan-compression-"); err != nil {
 		return nil, err
@@ -52,6 +63,22 @@ func Open(ctx context.Context, binary string) (_ *Stand, err error) {
 	s.cluster, err = testredis.Start(ctx, testredis.Options{Masters: masters, NodeTimeout: nodeTimeout})
 	return s, err
 }
+
+// pin divides the CPUs. It comes before anything is started, because the servers take theirs from this
+// process.
+func (s *Stand) pin() error {
+	cpus, err := child.CPUs()
+	if err != nil {
+		return err
+	}
+	if len(cpus) < 2 {
+		return errOneCPU
+	}
+	s.cpus = cpus[:1]
+	return child.Pin(os.Getpid(), cpus[1:])
+}
+
+var errOneCPU = errors.New("-pin needs two CPUs")
 
 // Close ends all processes and removes their files.
 func (s *Stand) Close() error {

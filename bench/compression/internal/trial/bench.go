@@ -22,23 +22,14 @@ type bench struct {
 // Run sets the stand up, runs all trials and clears it.
 func Run(ctx context.Context, o Options) (r *Results, err error) {
 	start := time.Now()
-	s, err := stand.Open(ctx, o.Binary)
+	s, err := stand.Open(ctx, stand.Options{Binary: o.Binary, Pin: o.Pin})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	b := &bench{Options: o, stand: s, values: map[string][][]byte{}}
 	r = &Results{Quick: o.Quick}
-	for _, step := range []struct {
-		name string
-		run  func() error
-	}{
-		{"ratios", func() (err error) { r.Ratios, err = b.ratios(ctx); return err }},
-		{"memory of the nodes", func() (err error) { r.Stores, err = b.stores(ctx); return err }},
-		{"latency", func() (err error) { r.Latencies, err = b.latencies(ctx); return err }},
-		{"cost", func() (err error) { r.Costs, err = b.costs(ctx, compressed, off, snappy, zstd); return err }},
-		{"cost below the threshold", func() (err error) { r.Untouched, err = b.costs(ctx, untouched, off, again, below); return err }},
-	} {
+	for _, step := range b.steps(ctx, r) {
 		o.Logger.Info(step.name, "after", time.Since(start).Round(100*time.Millisecond))
 		if err := step.run(); err != nil {
 			return nil, fmt.Errorf("%s: %w", step.name, err)
@@ -51,7 +42,29 @@ func Run(ctx context.Context, o Options) (r *Results, err error) {
 	return r, nil
 }
 
-// proxies starts proxies. The function close ends them; it is there with an error, too.
+// step is one subject. It begins with nodes that are empty.
+type step struct {
+	name string
+	run  func() error
+}
+
+// steps are what there is to do, in that order.
+func (b *bench) steps(ctx context.Context, r *Results) []step {
+	costs := []step{
+		{"cost", func() (err error) { r.Costs, err = b.costs(ctx, compressed, b.Slices, off, snappy, zstd); return err }},
+		{"cost below the threshold", func() (err error) { r.Untouched, err = b.costs(ctx, untouched, b.Fine, off, again, below); return err }},
+	}
+	if b.Only != nil {
+		return costs
+	}
+	return append([]step{
+		{"ratios", func() (err error) { r.Ratios, err = b.ratios(ctx); return err }},
+		{"memory of the nodes", func() (err error) { r.Stores, err = b.stores(ctx); return err }},
+		{"latency", func() (err error) { r.Latencies, err = b.latencies(ctx); return err }},
+	}, costs...)
+}
+
+// proxies starts proxies. The function closeAll ends them; it is there with an error, too.
 func (b *bench) proxies(ctx context.Context, variants []stand.Variant) (all []*stand.Proxy, closeAll func(), err error) {
 	closeAll = func() {
 		for _, p := range all {
@@ -68,7 +81,7 @@ func (b *bench) proxies(ctx context.Context, variants []stand.Variant) (all []*s
 	return all, closeAll, nil
 }
 
-// values returns n values of a kind. They are the same ones each time.
+// some returns n values of a kind. They are the same ones each time.
 func (b *bench) some(kind string, size, n int) [][]byte {
 	name := fmt.Sprint(kind, size)
 	values := b.values[name]

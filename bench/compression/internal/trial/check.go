@@ -12,7 +12,8 @@ type Verdict string
 const (
 	Pass     Verdict = "PASS"
 	Fail     Verdict = "FAIL"
-	TooShort Verdict = "too short to say"
+	Unsure   Verdict = "not sure"         // the median exceeds the bound, and may do so by chance
+	TooShort Verdict = "too short to say" // after a quick run
 )
 
 // Check is one bound and what was measured.
@@ -32,16 +33,27 @@ func (r *Results) Checks() []Check {
 			continue
 		}
 		times := c.Times(c.Load.Judged)
-		check := Check{
+		all = append(all, Check{
 			fmt.Sprintf("CPU time, %s: %s", c.Load.Judged, c.Load), fmt.Sprintf("<= %.2f times off", c.Load.Limit),
-			fmt.Sprintf("%.3f", times.Median), verdict(times.Median > 0 && times.Median <= c.Load.Limit),
-		}
-		if r.Quick {
-			check.Verdict = TooShort
-		}
-		all = append(all, check)
+			fmt.Sprintf("%.3f (%.2f–%.2f)", times.Median, times.Low, times.High), times.within(c.Load.Limit, r.Quick),
+		})
 	}
 	return all
+}
+
+// within judges a limit.
+func (m Multiple) within(limit float64, quick bool) Verdict {
+	switch {
+	case m.Median == 0: // Nothing was measured.
+		return Fail
+	case quick:
+		return TooShort
+	case m.Median <= limit:
+		return Pass
+	case m.Low <= limit:
+		return Unsure
+	}
+	return Fail
 }
 
 // ratioChecks see to it that values are compressed at all.
@@ -69,21 +81,29 @@ func verdict(ok bool) Verdict {
 	return Fail
 }
 
-// Summary is how many bounds were kept and judged.
-type Summary struct{ Kept, Judged int }
+// Summary counts bounds by what became of them. Those that were not judged are in none.
+type Summary struct{ Kept, Missed, Unsure int }
 
 // Summarize counts verdicts.
 func Summarize(checks []Check) (s Summary) {
 	for _, c := range checks {
 		switch c.Verdict {
 		case Pass:
-			s.Kept, s.Judged = s.Kept+1, s.Judged+1
+			s.Kept++
 		case Fail:
-			s.Judged++
+			s.Missed++
+		case Unsure:
+			s.Unsure++
 		}
 	}
 	return s
 }
 
 // String says it in words.
-func (s Summary) String() string { return fmt.Sprintf("%d of %d bounds kept", s.Kept, s.Judged) }
+func (s Summary) String() string {
+	text := fmt.Sprintf("%d of %d bounds kept", s.Kept, s.Kept+s.Missed+s.Unsure)
+	if s.Unsure > 0 {
+		text += fmt.Sprintf(", %d not sure", s.Unsure)
+	}
+	return text
+}

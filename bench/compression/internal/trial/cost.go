@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -12,24 +13,27 @@ import (
 	"samaritan/bench/internal/report"
 )
 
-// Cost is the CPU time that a proxy takes for one request, in microseconds, in each round.
+// Cost is the CPU time that a proxy takes for one request, in microseconds, in each slice of all
+// rounds.
 type Cost struct {
 	Load   Load
-	Rounds map[string][]float64 // by the proxy's name
+	Slices map[string][]float64 // by the proxy's name; those with the same index were measured together
 }
 
-// Micros is the median of a proxy's rounds.
-func (c Cost) Micros(proxy string) float64 { return report.Median(c.Rounds[proxy]) }
+// Micros is the median of a proxy's slices.
+func (c Cost) Micros(proxy string) float64 { return report.Median(c.Slices[proxy]) }
 
 // Multiple is a comparison.
 type Multiple struct {
-	Median, Low, High float64 // of the rounds
+	Median    float64
+	Low, High float64 // where the true median is, 19 times out of 20
 }
 
 // Times compares a proxy with the one that is off.
-func (c Cost) Times(proxy string) Multiple { return compare(c.Rounds[proxy], c.Rounds[Off]) }
+func (c Cost) Times(proxy string) Multiple { return compare(c.Slices[proxy], c.Slices[Off]) }
 
-// compare divides round by round.
+// compare divides slice by slice. A median is hardly moved by what else happens on the machine in a few of
+// them. A slice is so long that garbage collection, where it matters at all, is in each of them.
 func compare(a, b []float64) Multiple {
 	var times []float64
 	for i := range min(len(a), len(b)) {
@@ -40,18 +44,27 @@ func compare(a, b []float64) Multiple {
 	if len(times) == 0 {
 		return Multiple{}
 	}
-	return Multiple{report.Median(times), slices.Min(times), slices.Max(times)}
+	slices.Sort(times)
+	// So many of n values are below their median as heads in n tosses of a coin: n/2, give or take
+	// two standard deviations of sqrt(n)/2.
+	low := max(0, int(float64(len(times))/2-math.Sqrt(float64(len(times)))))
+	return Multiple{report.Median(times), times[low], times[len(times)-1-low]}
 }
 
-// costs runs all loads on all variants. The first variant is off.
-func (b *bench) costs(ctx context.Context, loads []Load, variants ...stand.Variant) ([]Cost, error) {
-	all := make([]Cost, len(loads))
-	for i, l := range loads {
-		all[i] = Cost{Load: l, Rounds: map[string][]float64{}}
+// costs runs all loads that were asked for on all variants, one of which is off.
+func (b *bench) costs(ctx context.Context, loads []Load, count int, variants ...stand.Variant) ([]Cost, error) {
+	var all []Cost
+	for _, l := range loads {
+		if b.Only == nil || b.Only.MatchString(l.String()) {
+			all = append(all, Cost{Load: l, Slices: map[string][]float64{}})
+		}
+	}
+	if len(all) == 0 {
+		return nil, nil
 	}
 	for round := range b.Rounds {
 		b.Logger.Info("round", "number", round+1, "of", b.Rounds)
-		if err := b.costRound(ctx, round, all, variants); err != nil {
+		if err := b.costRound(ctx, round, count, all, variants); err != nil {
 			return nil, err
 		}
 	}
@@ -59,7 +72,7 @@ func (b *bench) costs(ctx context.Context, loads []Load, variants ...stand.Varia
 }
 
 // costRound starts proxies, and appends what each load takes with each of them.
-func (b *bench) costRound(ctx context.Context, round int, all []Cost, variants []stand.Variant) error {
+func (b *bench) costRound(ctx context.Context, round, count int, all []Cost, variants []stand.Variant) error {
 	proxies, closeAll, err := b.proxies(ctx, variants)
 	defer closeAll()
 	if err != nil {
@@ -73,12 +86,9 @@ func (b *bench) costRound(ctx context.Context, round int, all []Cost, variants [
 	for i := range all {
 		lanes, err := b.lanes(ctx, all[i].Load, proxies)
 		if err == nil {
-			err = b.measure(ctx, round, lanes)
+			err = b.measure(ctx, round, count, lanes, all[i].Slices)
 		}
-		for k, l := range lanes {
-			all[i].Rounds[variants[k].Name] = append(all[i].Rounds[variants[k].Name], l.micros())
-			l.flow.Close()
-		}
+		hangUp(lanes)
 		if err != nil {
 			return fmt.Errorf("%s: %w", all[i].Load, err)
 		}
@@ -112,13 +122,13 @@ func (b *bench) fillAll(ctx context.Context, proxies []*stand.Proxy, costs []Cos
 type lane struct {
 	proxy     *stand.Proxy
 	flow      *flow.Flow
-	used      time.Duration
-	requests  int
 	latencies []time.Duration
 }
 
-func (l *lane) micros() float64 {
-	return float64(l.used) / float64(time.Microsecond) / float64(max(1, l.requests))
+func hangUp(lanes []*lane) {
+	for _, l := range lanes {
+		l.flow.Close()
+	}
 }
 
 // lanes connects to all proxies. It returns those that are there with an error, too.
@@ -134,20 +144,25 @@ func (b *bench) lanes(ctx context.Context, load Load, proxies []*stand.Proxy) ([
 	return all, nil
 }
 
-// measure warms all lanes up and runs their slices in turns, each time with another one first.
-func (b *bench) measure(ctx context.Context, round int, lanes []*lane) error {
-	return b.turns(round, lanes, func(l *lane, warm bool) error {
+// measure appends the slices of all lanes.
+func (b *bench) measure(ctx context.Context, round, count int, lanes []*lane, to map[string][]float64) error {
+	return turns(round, count, lanes, func(l *lane, warm bool) error {
 		used, requests, err := l.slice(ctx, b.Slice)
-		if !warm {
-			l.used, l.requests = l.used+used, l.requests+requests
+		if name := l.proxy.Variant.Name; !warm {
+			to[name] = append(to[name], float64(used)/float64(time.Microsecond)/float64(max(1, requests)))
 		}
 		return err
 	})
 }
 
-func (b *bench) turns(round int, lanes []*lane, run func(l *lane, warm bool) error) error {
-	for turn := range b.Slices + 1 {
+// turns lets all lanes run some times in turns, each time with another one first and every other time
+// in the opposite order, and once before that to warm up.
+func turns(round, count int, lanes []*lane, run func(l *lane, warm bool) error) error {
+	for turn := range count + 1 {
 		for i := range lanes {
+			if turn%2 == 1 {
+				i = len(lanes) - 1 - i
+			}
 			l := lanes[(round+turn+i)%len(lanes)]
 			if err := run(l, turn == 0); err != nil {
 				return errors.Join(fmt.Errorf("%s: %w", l.proxy.Variant.Name, err), l.proxy.Running())

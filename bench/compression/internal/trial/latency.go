@@ -47,13 +47,9 @@ func (b *bench) latencies(ctx context.Context) ([]Latency, error) {
 // latencyRound appends the percentiles of one round.
 func (b *bench) latencyRound(ctx context.Context, round int, load Load, proxies []*stand.Proxy, to Latency) error {
 	lanes, err := b.lanes(ctx, load, proxies)
-	defer func() {
-		for _, l := range lanes {
-			l.flow.Close()
-		}
-	}()
+	defer func() { hangUp(lanes) }()
 	if err == nil {
-		err = b.turns(round, lanes, func(l *lane, warm bool) error {
+		err = turns(round, b.Slices, lanes, func(l *lane, warm bool) error {
 			some, err := l.flow.Latencies(ctx, b.Slice)
 			if !warm {
 				l.latencies = append(l.latencies, some...)

@@ -1,6 +1,8 @@
 package trial
 
 import (
+	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,11 +15,31 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestRoundsAreComparedWithTheirOwnKind(t *testing.T) {
-	c := Cost{Rounds: map[string][]float64{Off: {10, 20, 10}, Snappy: {20, 20, 30}}}
+func TestSlicesAreComparedWithTheirNeighbours(t *testing.T) {
+	c := Cost{Slices: map[string][]float64{Off: {10, 20, 10}, Snappy: {20, 20, 30}}}
 	assert.Equal(t, Multiple{Median: 2, Low: 1, High: 3}, c.Times(Snappy))
 	assert.Equal(t, 10.0, c.Micros(Off))
 	assert.Zero(t, c.Times(Zstd))
+}
+
+func TestComparisonSaysHowSureItIs(t *testing.T) {
+	var a, b []float64
+	for i := range 100 {
+		a, b = append(a, float64(i)), append(b, 10)
+	}
+	m := compare(a, b)
+	assert.InDelta(t, 4.95, m.Median, 0.001)
+	assert.InDelta(t, 4, m.Low, 0.11)
+	assert.InDelta(t, 5.9, m.High, 0.11)
+	assert.Equal(t, Multiple{3, 3, 3}, compare([]float64{6}, []float64{2}))
+}
+
+func TestOnlySomeLoads(t *testing.T) {
+	b := &bench{Options: Options{Only: regexp.MustCompile("^no such load$")}}
+	assert.Len(t, b.steps(t.Context(), new(Results)), 2)
+	costs, err := b.costs(t.Context(), compressed, 1, off)
+	require.NoError(t, err)
+	assert.Empty(t, costs)
 }
 
 func TestBoundsAreJudged(t *testing.T) {
@@ -25,10 +47,11 @@ func TestBoundsAreJudged(t *testing.T) {
 	r := &Results{
 		Ratios: []Ratio{{"json", 1 << 10, 1, 1}, {"json", 16 << 10, 2.5, 1.9}, {"random", 16 << 10, 1, 1}},
 		Costs: []Cost{
-			{Load: limited, Rounds: map[string][]float64{Off: {10}, Snappy: {22}}},
-			{Load: limited, Rounds: map[string][]float64{Off: {10}, Snappy: {23}}},
-			{Load: limited, Rounds: map[string][]float64{Off: {10}}}, // nothing measured is not kept
-			{Load: Load{Name: "SET"}, Rounds: map[string][]float64{Off: {10}, Snappy: {90}}},
+			{Load: limited, Slices: map[string][]float64{Off: {10}, Snappy: {22}}},
+			{Load: limited, Slices: map[string][]float64{Off: {10}, Snappy: {23}}},
+			{Load: limited, Slices: map[string][]float64{Off: {10, 10, 10}, Snappy: {10, 23, 30}}},
+			{Load: limited, Slices: map[string][]float64{Off: {10}}}, // nothing measured is not kept
+			{Load: Load{Name: "SET"}, Slices: map[string][]float64{Off: {10}, Snappy: {90}}},
 		},
 	}
 	verdicts := func() (all []Verdict) {
@@ -37,11 +60,11 @@ func TestBoundsAreJudged(t *testing.T) {
 		}
 		return all
 	}
-	assert.Equal(t, []Verdict{Pass, Fail, Pass, Fail, Fail}, verdicts())
-	assert.Equal(t, "2 of 5 bounds kept", Summarize(r.Checks()).String())
+	assert.Equal(t, []Verdict{Pass, Fail, Pass, Fail, Unsure, Fail}, verdicts())
+	assert.Equal(t, "2 of 6 bounds kept, 1 not sure", Summarize(r.Checks()).String())
 	r.Quick = true
-	assert.Equal(t, []Verdict{Pass, Fail, TooShort, TooShort, TooShort}, verdicts())
-	assert.Equal(t, Summary{1, 2}, Summarize(r.Checks()))
+	assert.Equal(t, []Verdict{Pass, Fail, TooShort, TooShort, TooShort, Fail}, verdicts())
+	assert.Equal(t, "1 of 3 bounds kept", Summarize(r.Checks()).String())
 }
 
 func TestPercentiles(t *testing.T) {
@@ -87,5 +110,36 @@ func TestLimits(t *testing.T) {
 	assert.Equal(t, 2.2, limits["snappy GET and SET, 16 KiB json"])
 	for _, name := range []string{"GET, 64 bytes json", "SET, 64 bytes json", "MGET of 100, 64 bytes json", "GET and SET, 16 KiB json"} {
 		assert.Equal(t, 1.02, limits["below "+name], name)
+	}
+}
+
+func TestLanesTakeTurns(t *testing.T) {
+	lanes := []*lane{{}, {}, {}}
+	number := func(l *lane) int { return slices.Index(lanes, l) }
+	firsts, follows := [3]int{}, [3][3]int{}
+	var order []int
+	warmed := 0
+	require.NoError(t, turns(0, 6, lanes, func(l *lane, warm bool) error {
+		if warm {
+			warmed++
+			return nil
+		}
+		order = append(order, number(l))
+		return nil
+	}))
+	assert.Equal(t, 3, warmed)
+	require.Len(t, order, 18)
+	for i, n := range order {
+		if i%3 == 0 {
+			firsts[n]++
+			continue
+		}
+		follows[order[i-1]][n]++
+	}
+	assert.Equal(t, [3]int{2, 2, 2}, firsts)
+	for a := range 3 {
+		for b := range 3 {
+			assert.Equal(t, a != b, follows[a][b] > 0, "%d after %d", b, a)
+		}
 	}
 }
