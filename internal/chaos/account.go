@@ -59,7 +59,7 @@ type request struct {
 	shards uint8 // bit set
 
 	// done takes the reply, and returns what is wrong with it.
-	done func(v any) string
+	done func(v any) problem
 
 	// failed is told of an error: whether the command was certainly not executed. It may
 	// be nil.
@@ -74,7 +74,7 @@ func bit(shard int) uint8 { return 1 << shard }
 func (a *account) increment(shard int) request {
 	return request{
 		args: []any{"INCR", a.counterKey}, shards: bit(shard),
-		done:   func(v any) string { return a.counter.ack(v, 1) },
+		done:   func(v any) problem { return a.counter.ack(v, 1).of(a.counterKey) },
 		failed: unsureOf(&a.counter, 1),
 	}
 }
@@ -82,12 +82,12 @@ func (a *account) increment(shard int) request {
 func (a *account) incrementShared(shard int) request {
 	return request{
 		args: []any{"INCR", a.sharedCounterKey}, shards: bit(shard),
-		done: func(v any) string {
-			problem := a.sharedCounter.ackShared(v, 1)
-			if problem == "" {
+		done: func(v any) problem {
+			p := a.sharedCounter.ackShared(v, 1)
+			if p.ok() {
 				a.sharedValues = append(a.sharedValues, a.sharedCounter.last)
 			}
-			return problem
+			return p.of(a.sharedCounterKey)
 		},
 		failed: unsureOf(&a.sharedCounter, 1),
 	}
@@ -119,7 +119,7 @@ const textSeparator = ","
 
 // appending makes the request that puts the next element at the end of a key. It
 // makes the length grow by n, or by the size of the element when n is 0.
-func appending(command, key string, shard int, j *journal, end string, m *meter, n int64, ack func(*meter, any, int64) string) request {
+func appending(command, key string, shard int, j *journal, end string, m *meter, n int64, ack func(*meter, any, int64) problem) request {
 	i, element := j.next()
 	element += end
 	if n == 0 {
@@ -127,9 +127,9 @@ func appending(command, key string, shard int, j *journal, end string, m *meter,
 	}
 	return request{
 		args: []any{command, key, element}, shards: bit(shard),
-		done: func(v any) string {
+		done: func(v any) problem {
 			j.fates[i] = acked
-			return ack(m, v, n)
+			return ack(m, v, n).of(key).uncounted() // compare counts the elements
 		},
 		failed: func(certain bool) {
 			if certain {
@@ -147,7 +147,7 @@ func (a *account) set(shard, i, size int) request {
 	n, v := r.next(size)
 	return request{
 		args: []any{"SET", r.key, v}, shards: bit(shard),
-		done: func(v any) string { return r.ack(n, v) },
+		done: func(v any) problem { return r.ack(n, v) },
 		failed: func(certain bool) {
 			if !certain {
 				r.unsure(n)
@@ -163,9 +163,9 @@ func (a *account) get(shard, i int) request {
 }
 
 // readNow is read without the count of what was lost; that is taken in the end.
-func (r *register) readNow(v any) string {
-	_, problem := r.read(v)
-	return problem
+func (r *register) readNow(v any) problem {
+	_, p := r.read(v)
+	return p
 }
 
 // setMany makes one MSET of several registers. What an error says of one key is open
@@ -180,11 +180,11 @@ func setMany(shards uint8, registers []*register, size int) request {
 	}
 	return request{
 		args: args, shards: shards,
-		done: func(v any) (problem string) {
+		done: func(v any) (p problem) {
 			for i, r := range registers {
-				problem = r.ack(numbers[i], v)
+				p = r.ack(numbers[i], v)
 			}
-			return problem
+			return p
 		},
 		failed: func(bool) {
 			for i, r := range registers {
@@ -195,21 +195,19 @@ func setMany(shards uint8, registers []*register, size int) request {
 }
 
 // getMany makes one MGET, whose values are checked one by one.
-func getMany(shards uint8, keys []string, check []func(v any) string) request {
+func getMany(shards uint8, keys []string, check []func(v any) problem) request {
 	args := []any{"MGET"}
 	for _, k := range keys {
 		args = append(args, k)
 	}
-	return request{args: args, shards: shards, done: func(v any) string {
+	return request{args: args, shards: shards, done: func(v any) (p problem) {
 		values, ok := v.([]any)
 		if !ok || len(values) != len(keys) {
-			return "the reply is " + show(v) + ", not an array of as many values as keys"
+			return bad("the reply is %s, not an array of as many values as keys", show(v))
 		}
 		for i, v := range values {
-			if problem := check[i](v); problem != "" {
-				return problem
-			}
+			p = p.with(check[i](v))
 		}
-		return ""
+		return p
 	}}
 }

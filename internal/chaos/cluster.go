@@ -40,6 +40,8 @@ type Cluster struct {
 
 	mu     sync.Mutex
 	relays map[string]*Relay // Guarded by mu; by the node's id.
+
+	moves slotMoves // Owned by whoever moves slots: one goroutine at a time.
 }
 
 // StartCluster starts a cluster and waits until it is whole. The context bounds
@@ -62,6 +64,7 @@ func StartCluster(ctx context.Context) (*Cluster, error) {
 		return nil, errors.Join(err, c.closeRelays())
 	}
 	c.Cluster = inner
+	c.newRound()
 	return c, nil
 }
 
@@ -155,8 +158,15 @@ func (c *Cluster) Pair(shard int) (master, replica *testredis.Node, err error) {
 }
 
 // Whole waits until the cluster is whole: every node runs, and all agree on
-// roles, slots and addresses; see [testredis.Cluster.WaitStable].
-func (c *Cluster) Whole() error { return c.WaitStable(wholeTimeout) }
+// roles, slots and addresses; see [testredis.Cluster.WaitStable]. Then it looks whether
+// Redis itself has lost keys; see [OwnLoss].
+func (c *Cluster) Whole() error {
+	if err := c.WaitStable(wholeTimeout); err != nil {
+		return err
+	}
+	c.audit(c.movedSlots()...)
+	return nil
+}
 
 // Kill ends a node with SIGKILL. Its address refuses connections from then on.
 func (c *Cluster) Kill(n *testredis.Node) {

@@ -31,7 +31,8 @@ type Fault struct {
 
 	// MayLose says that the cluster itself may lose acknowledged writes,
 	// because its replication is asynchronous. They are reported, and are no
-	// violation. Doubled ones always are.
+	// violation. Doubled ones always are. What Redis loses without a failover is
+	// another matter; see [OwnLoss].
 	MayLose bool
 
 	// MayClose says that the daemon may close connections of clients.

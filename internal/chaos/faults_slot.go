@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,7 +88,7 @@ func (e *Env) closeSlot(slot uint16, from, to *testredis.Node) error {
 	if e.Rand.IntN(2) == 0 {
 		return e.Cluster.FinishMigrate(slot)
 	}
-	if err := e.moveAll(slot); err != nil {
+	if err := e.Cluster.moveAll(slot); err != nil {
 		return err
 	}
 	_, err := from.Do("CLUSTER", "SETSLOT", slot, "NODE", to.ID())
@@ -109,9 +108,9 @@ func migrateBulk(ctx context.Context, e *Env) error {
 			if err := e.handOver(slots, to); err != nil {
 				return err
 			}
-			// Nodes that have just lost a slot delete what they still have of it, and take
-			// a moment to agree: slots that come back sooner lose keys, without any proxy.
-			if err := cmp.Or(e.Cluster.Whole(), pause(ctx, 150*time.Millisecond)); err != nil {
+			// All have to agree before the slots go back: else Redis itself loses keys
+			// within seconds. With that it still does so now and then; see OwnLoss.
+			if err := e.Cluster.Whole(); err != nil {
 				return err
 			}
 		}
@@ -147,13 +146,14 @@ func (e *Env) handOver(slots []uint16, to *testredis.Node) error {
 	return nil
 }
 
-// carry moves slots and their keys, and tells the two masters.
+// carry moves slots and their keys, tells the two masters, and looks whether the keys
+// are there.
 func (e *Env) carry(slots []uint16, from, to *testredis.Node) error {
 	for _, slot := range slots {
 		if err := e.Cluster.BeginMigrate(slot, to); err != nil {
 			return err
 		}
-		if err := e.moveAll(slot); err != nil {
+		if err := e.Cluster.moveAll(slot); err != nil {
 			return err
 		}
 		for _, n := range []*testredis.Node{to, from} {
@@ -162,16 +162,8 @@ func (e *Env) carry(slots []uint16, from, to *testredis.Node) error {
 			}
 		}
 	}
-	return nil
-}
-
-// moveAll moves all keys of an open slot.
-func (e *Env) moveAll(slot uint16) error {
-	for n := 1; n > 0; {
-		var err error
-		if n, err = e.Cluster.MigrateKeys(slot, 100); err != nil {
-			return err
-		}
+	for _, slot := range slots { // While nobody writes.
+		e.Cluster.arrived(slot)
 	}
 	return nil
 }

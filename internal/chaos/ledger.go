@@ -9,51 +9,70 @@ import (
 // meter is the ledger of a number that commands make grow: a counter, or the
 // length of a list or text. It may be the whole of it, or one client's share.
 type meter struct {
-	low   int64 // the base plus what was acknowledged
-	high  int64 // low plus what may have been executed, too
-	last  int64 // the value of the last acknowledgement
-	lossy bool  // the cluster may lose acknowledged writes
+	base   int64 // what it began with
+	low    int64 // the base plus what was acknowledged
+	high   int64 // low plus what may have been executed, too
+	last   int64 // the value of the last acknowledgement
+	shared bool  // the sum of several shares
+	lossy  bool  // the cluster may lose acknowledged writes
 }
 
 // newMeter returns the ledger of a number that is base.
 func newMeter(base int64, lossy bool) meter {
-	return meter{low: base, high: base, last: base, lossy: lossy}
+	return meter{base: base, low: base, high: base, last: base, lossy: lossy}
 }
 
 // ack takes the reply of a command that added n, when nobody else adds to the
-// number. It returns what is wrong with it, "" if nothing is.
-func (m *meter) ack(v any, n int64) string {
+// number. It returns what is wrong with it.
+func (m *meter) ack(v any, n int64) problem {
 	m.low, m.high = m.low+n, m.high+n
 	got, ok := v.(int64)
 	low, high := m.low, m.high
 	switch {
 	case !ok:
-		return fmt.Sprintf("the reply is %s, not a number", show(v))
+		return bad("the reply is %s, not a number", show(v))
 	case got > high:
 		m.low, m.high = low+got-high, got // reported once is enough
-		return fmt.Sprintf("the reply is %d, but at most %d was added up: executed twice, or a reply of another command", got, high)
+		return bad("the reply is %d, but at most %d was added up: executed twice, or a reply of another command", got, high)
+	case !m.lossy && got < low && n <= got && got <= n+high-low:
+		lost := m.anew(got, n)
+		return problem{text: fmt.Sprintf("the reply is %d, but %d was acknowledged: lost, it has begun anew", got, low), short: 1, lost: lost}
 	case !m.lossy && got < low:
 		m.low = got
-		return fmt.Sprintf("the reply is %d, but %d was acknowledged: lost, or a reply of another command", got, low)
+		return bad("the reply is %d, but %d was acknowledged: lost, or a reply of another command", got, low)
 	case !m.lossy && got <= m.last:
-		return fmt.Sprintf("the reply is %d, after %d", got, m.last)
+		return bad("the reply is %d, after %d", got, m.last)
 	}
 	m.last = got
-	return ""
+	return problem{}
+}
+
+// anew forgets what was before the number began at zero again, when the command that added
+// n got this value. What was open may still be executed, if it was not. It
+// returns how much was acknowledged before.
+func (m *meter) anew(got, n int64) (lost int64) {
+	lost = m.low - n - m.base
+	m.base, m.low, m.high, m.last = 0, n, n+m.high-m.low, got
+	return lost
 }
 
 // ackShared is ack for a number that others add to as well.
-func (m *meter) ackShared(v any, n int64) string {
+func (m *meter) ackShared(v any, n int64) problem {
 	m.low, m.high = m.low+n, m.high+n
 	got, ok := v.(int64)
 	if !ok {
-		return fmt.Sprintf("the reply is %s, not a number", show(v))
+		return bad("the reply is %s, not a number", show(v))
 	}
 	if !m.lossy && got <= m.last {
-		return fmt.Sprintf("the reply is %d, after %d", got, m.last)
+		last := m.last
+		if got < n {
+			return bad("the reply is %d, after %d", got, last)
+		}
+		lost := m.anew(got, n)
+		return problem{text: fmt.Sprintf("the reply is %d, after %d", got, last), short: 1, lost: lost}
 	}
 	m.last = got
-	return ""
+	return problem{}
 }
 
 // unsure takes a command that may have added n.
@@ -64,16 +83,25 @@ func (m *meter) add(o meter) { m.low, m.high = m.low+o.low, m.high+o.high }
 
 // final compares with the value in the end. It returns how much is missing when the
 // cluster may lose it, and otherwise what is wrong.
-func (m *meter) final(got int64) (lost int64, problem string) {
+func (m *meter) final(got int64) (lost int64, p problem) {
 	switch {
 	case got > m.high:
-		return 0, fmt.Sprintf("ends at %d, but at most %d was added up: %d executed twice", got, m.high, got-m.high)
+		return 0, bad("ends at %d, but at most %d was added up: %d executed twice", got, m.high, got-m.high)
 	case got >= m.low:
-		return 0, ""
+		return 0, problem{}
 	case m.lossy:
-		return m.low - got, ""
+		return m.low - got, problem{}
 	}
-	return 0, fmt.Sprintf("ends at %d, but %d was acknowledged: %d lost", got, m.low, m.low-got)
+	p = bad("ends at %d, but %d was acknowledged: %d lost", got, m.low, m.low-got)
+	// Of the shares nobody knows what was added since it began anew; of a number with one
+	// writer, whose last reply did not show that, only what is open can have been.
+	if got >= 0 && (m.shared || got <= m.high-m.low) {
+		p.short, p.lost = 1, m.low-m.base
+		if m.shared {
+			p.lost -= got
+		}
+	}
+	return 0, p
 }
 
 // fate is what is known of a command.
@@ -112,9 +140,9 @@ func parseElement(text string) (client, n int, ok bool) {
 	return client, n, found && err1 == nil && err2 == nil && elementText(client, n) == text
 }
 
-// compare holds the elements in the end against the journals of all that wrote
-// there. Missing ones are counted when the cluster may lose them.
-func compare(elements []string, journals []*journal, lossy bool) (lost int64, problems []string) {
+// compare holds the elements in the end against the journals of all that wrote to
+// the key. Missing ones are counted when the cluster may lose them.
+func compare(key string, elements []string, journals []*journal, lossy bool) (lost int64, problems []problem) {
 	c := comparison{journals: map[int]*journal{}, seen: map[int][]bool{}, last: map[int]int{}}
 	for _, j := range journals {
 		c.journals[j.client], c.seen[j.client], c.last[j.client] = j, make([]bool, len(j.fates)), -1
@@ -125,11 +153,16 @@ func compare(elements []string, journals []*journal, lossy bool) (lost int64, pr
 	for _, j := range journals {
 		lost += c.missing(j)
 	}
-	if lost > 0 && !lossy {
-		c.problem("%d acknowledged elements are missing, the first is %s", lost, c.first)
-		lost = 0
+	if lost == 0 || lossy {
+		return lost, c.problems
 	}
-	return lost, c.problems
+	if c.behind != "" {
+		c.problem("%d acknowledged elements are missing, the first is %s; %s is one behind what is there", lost, c.first, c.behind)
+		return 0, c.problems
+	}
+	p := gone(key, "%d acknowledged elements are missing, the first is %s", lost, c.first)
+	p.lost = lost
+	return 0, append(c.problems, p)
 }
 
 // comparison is the state of compare.
@@ -138,11 +171,12 @@ type comparison struct {
 	seen     map[int][]bool
 	last     map[int]int // number of the last acknowledged element so far
 	first    string      // first missing element
-	problems []string
+	behind   string      // a missing element behind one that is there: not all before some moment is gone
+	problems []problem
 }
 
 func (c *comparison) problem(format string, args ...any) {
-	c.problems = append(c.problems, fmt.Sprintf(format, args...))
+	c.problems = append(c.problems, bad(format, args...))
 }
 
 // element takes the next element of what is there.
@@ -170,9 +204,16 @@ func (c *comparison) element(text string) {
 
 // missing counts the acknowledged elements of a client that are not there.
 func (c *comparison) missing(j *journal) (n int64) {
+	there := false // one that was sent before
 	for i, f := range j.fates {
-		if f != acked || c.seen[j.client][i] {
+		switch {
+		case f != acked:
 			continue
+		case c.seen[j.client][i]:
+			there = true
+			continue
+		case there:
+			c.behind = elementText(j.client, i)
 		}
 		if c.first == "" {
 			c.first = elementText(j.client, i)
@@ -200,15 +241,12 @@ func (r *register) next(size int) (n int64, v string) {
 }
 
 // ack takes the reply to a SET or MSET of a value.
-func (r *register) ack(n int64, v any) string {
+func (r *register) ack(n int64, v any) problem {
 	r.acked = n
 	for len(r.open) > 0 && r.open[0] <= n {
 		r.open = r.open[1:]
 	}
-	if v != "OK" {
-		return fmt.Sprintf("the reply is %s, not OK", show(v))
-	}
-	return ""
+	return isOK(v)
 }
 
 // unsure takes a value that may have been set.
@@ -217,27 +255,29 @@ func (r *register) unsure(n int64) { r.open = append(r.open, n) }
 // read takes the reply to a GET that was sent after all that the ledger knows. It
 // returns whether the value is an older one than was acknowledged, when the cluster may
 // lose that, and otherwise what is wrong.
-func (r *register) read(v any) (lost bool, problem string) {
-	if v == nil && r.acked == 0 {
-		return false, ""
-	}
-	if v == nil && r.lossy {
-		return true, ""
-	}
-	client, n, problem := parseValue(v, r.key)
+func (r *register) read(v any) (lost bool, p problem) {
 	switch {
-	case problem != "":
-		return false, problem
-	case client != r.client || n > r.sent:
-		return false, fmt.Sprintf("value %d of client %d, which was not sent to this key", n, client)
-	case n == r.acked || r.isOpen(n):
-		return false, ""
-	case n < r.acked && r.lossy:
-		return true, ""
-	case n < r.acked:
-		return false, fmt.Sprintf("value %d, but %d was acknowledged", n, r.acked)
+	case v == nil && r.acked == 0:
+		return false, problem{}
+	case v == nil && r.lossy:
+		return true, problem{}
+	case v == nil:
+		return false, gone(r.key, "the reply is null, not a value, but %d was acknowledged", r.acked)
 	}
-	return false, fmt.Sprintf("value %d, which was sent later, or whose error said that it was not executed", n)
+	client, n, what := parseValue(v, r.key)
+	switch {
+	case what != "":
+		return false, bad("%s", what)
+	case client != r.client || n > r.sent:
+		return false, bad("value %d of client %d, which was not sent to this key", n, client)
+	case n == r.acked || r.isOpen(n):
+		return false, problem{}
+	case n < r.acked && r.lossy:
+		return true, problem{}
+	case n < r.acked:
+		return false, bad("value %d, but %d was acknowledged", n, r.acked)
+	}
+	return false, bad("value %d, which was sent later, or whose error said that it was not executed", n)
 }
 
 // isOpen reports whether the value may have been set after the acknowledged one.

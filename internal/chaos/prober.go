@@ -67,7 +67,7 @@ func (p *probe) next(w *worker) []request {
 // measured makes a request report its outcome.
 func (p *probe) measured(kind int, r request) request {
 	done, failed := r.done, r.failed
-	r.done = func(v any) string {
+	r.done = func(v any) problem {
 		p.success(kind)
 		return done(v)
 	}

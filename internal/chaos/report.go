@@ -91,10 +91,24 @@ func (r *Result) Line() string {
 }
 
 func (r *Result) verdict() string {
-	if r.OK() {
-		return "ok"
+	verdict := "ok"
+	if !r.OK() {
+		verdict = fmt.Sprintf("%d VIOLATIONS", len(r.Violations))
 	}
-	return fmt.Sprintf("%d VIOLATIONS", len(r.Violations))
+	if r.OwnRounds > 0 {
+		verdict += fmt.Sprintf("; rounds lost by Redis itself: %d", r.OwnRounds)
+	}
+	return verdict
+}
+
+// OwnLines tells what Redis itself has lost, of all results, one line for each slot.
+func OwnLines(results []Result) (lines []string) {
+	for _, r := range results {
+		for _, l := range r.Own {
+			lines = append(lines, r.Name+": lost by Redis itself: "+l.String())
+		}
+	}
+	return lines
 }
 
 func (r *Result) gapTouched() string   { return millisOf(r.Touched, r.GapTouched) }
@@ -151,6 +165,9 @@ func Markdown(a About, results []Result) string {
 		fmt.Fprintf(&b, "| %s | %s | %d | %d | %s | %s | %s | %s | %s | %s | %s |\n", r.Name, cell(r.Help), r.Requests, r.Errors, cell(kind),
 			r.gapTouched(), r.gapUntouched(), r.latency(), millis(r.Recovery), r.lost(), r.verdict())
 	}
+	if lines := OwnLines(results); len(lines) > 0 {
+		b.WriteString("\n- " + strings.Join(lines, "\n- ") + "\n")
+	}
 	return b.String()
 }
 
@@ -165,8 +182,8 @@ func WriteDocs(dir string, a About, results []Result) error {
 }
 
 // Worst puts the results of several rounds together: of each fault the largest
-// figures, the sums of the counts, and all violations. The order is that of the first
-// round.
+// figures, the sums of the counts, all violations and all that Redis itself has lost. The
+// order is that of the first round.
 func Worst(rounds ...[]Result) []Result {
 	var all []Result
 	at := map[string]int{}
@@ -194,6 +211,7 @@ func (r *Result) worsen(o Result) {
 	r.Errors += o.Errors
 	r.Stray += o.Stray
 	r.Lost += o.Lost
+	r.Own, r.OwnRounds = append(r.Own, o.Own...), r.OwnRounds+o.OwnRounds
 	r.Touched, r.Untouched = max(r.Touched, o.Touched), max(r.Untouched, o.Untouched)
 	r.GapTouched, r.GapUntouched = max(r.GapTouched, o.GapTouched), max(r.GapUntouched, o.GapUntouched)
 	r.P50Untouched, r.P99Untouched = max(r.P50Untouched, o.P50Untouched), max(r.P99Untouched, o.P99Untouched)

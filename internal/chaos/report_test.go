@@ -33,6 +33,9 @@ func TestConsoleLine(t *testing.T) {
 	assert.Contains(t, r.Line(), "2 VIOLATIONS")
 	assert.False(t, r.OK())
 	assert.NotContains(t, line, "\n")
+	assert.NotContains(t, r.Line(), "Redis itself")
+	r.OwnRounds = 1
+	assert.Contains(t, r.Line(), "2 VIOLATIONS; rounds lost by Redis itself: 1")
 }
 
 func TestShardsThatAreNotThereHaveNoFigures(t *testing.T) {
@@ -62,6 +65,15 @@ func TestMarkdownTable(t *testing.T) {
 		}
 		assert.Equal(t, columns, n, line)
 	}
+}
+
+func TestWhatRedisItselfHasLostIsBelowTheTable(t *testing.T) {
+	r := sample()
+	assert.NotContains(t, Markdown(About{}, []Result{r}), "Redis itself")
+	r.Own, r.OwnRounds = []OwnLoss{{Node: "127.0.0.1:7000", Slot: 5568, Had: 18, Has: 2, By: byReplica}}, 1
+	text := Markdown(About{}, []Result{r})
+	assert.Contains(t, text, "| ok; rounds lost by Redis itself: 1 |\n\n"+
+		"- failover: lost by Redis itself: slot 5568 at 127.0.0.1:7000: 2 of 18 keys are left, by comparison with its replica\n")
 }
 
 func TestDocsKeepTheTextAround(t *testing.T) {
@@ -96,6 +108,8 @@ func TestDocsWithoutAPlaceAreLeftAlone(t *testing.T) {
 
 func TestWorstOfSeveralRounds(t *testing.T) {
 	first, second := sample(), sample()
+	first.Own, first.OwnRounds = []OwnLoss{{Slot: 1}}, 1
+	second.Own, second.OwnRounds = []OwnLoss{{Slot: 2}, {Slot: 3}}, 1
 	second.Errors, second.Kinds, second.GapUntouched, second.Violations = 9, []Kind{{Name: "other"}}, time.Second, []string{"bad"}
 	all := Worst([]Result{first, {Name: "calm"}}, []Result{second})
 	require.Len(t, all, 2)
@@ -106,6 +120,8 @@ func TestWorstOfSeveralRounds(t *testing.T) {
 	assert.Equal(t, "other", r.Kinds[0].Name)
 	assert.Equal(t, time.Second, r.GapUntouched)
 	assert.Equal(t, []string{"bad"}, r.Violations)
+	assert.Len(t, r.Own, 3)
+	assert.Equal(t, 2, r.OwnRounds)
 	assert.Equal(t, "calm", all[1].Name)
 }
 

@@ -24,9 +24,10 @@ type tally struct {
 	kinds      map[string]*errorKind
 	violations []string
 	alike      map[string]int // violations by kind
-	dropped    int            // violations that were not kept
-	recovered  time.Time      // when all shards succeeded again; zero until then
-	failed     time.Time      // when the last request with an error was sent
+	short      map[string]*shortage
+	dropped    int       // violations that were not kept
+	recovered  time.Time // when all shards succeeded again; zero until then
+	failed     time.Time // when the last request with an error was sent
 }
 
 // errorKind is all errors that look alike.
@@ -37,12 +38,19 @@ type errorKind struct {
 	late   int           // sent after the recovery
 }
 
+// shortage is all problems that are excused by the same losses, or not; see problem.
+type shortage struct {
+	first []problem // mostAlike at most
+	count int
+	lost  int64 // acknowledged writes, of all
+}
+
 // turn is the part of a tally that one batch makes.
 type turn struct {
-	start      time.Time
-	replies    int
-	errors     []failure
-	violations []string
+	start    time.Time
+	replies  int
+	errors   []failure
+	problems []problem
 }
 
 // failure is an error reply.
@@ -56,7 +64,7 @@ func (t *turn) fail(text string, shards uint8) {
 }
 
 func (t *turn) violation(format string, args ...any) {
-	t.violations = append(t.violations, fmt.Sprintf(format, args...))
+	t.problems = append(t.problems, bad(format, args...))
 }
 
 // reset forgets everything, for the next fault.
@@ -65,6 +73,7 @@ func (t *tally) reset() {
 	defer t.mu.Unlock()
 	t.requests, t.kinds, t.recovered, t.failed = 0, map[string]*errorKind{}, time.Time{}, time.Time{}
 	t.violations, t.alike, t.dropped = nil, map[string]int{}, 0
+	t.short = map[string]*shortage{}
 }
 
 // begin starts a batch.
@@ -82,8 +91,8 @@ func (t *tally) end(b *turn) {
 			t.failed = b.start
 		}
 	}
-	for _, v := range b.violations {
-		t.violationLocked(v)
+	for _, p := range b.problems {
+		t.problemLocked(p)
 	}
 }
 
@@ -98,6 +107,24 @@ func (t *tally) failureLocked(f failure, late bool) {
 	k.shards[f.shards]++
 	if late {
 		k.late++
+	}
+}
+
+// problemLocked takes a problem: a violation, or what may be excused in the end.
+func (t *tally) problemLocked(p problem) {
+	if p.short == 0 {
+		t.violationLocked(p.text)
+		return
+	}
+	s := t.short[p.slots()]
+	if s == nil {
+		s = &shortage{}
+		t.short[p.slots()] = s
+	}
+	s.count++
+	s.lost += p.lost
+	if len(s.first) < mostAlike {
+		s.first = append(s.first, p)
 	}
 }
 
@@ -118,6 +145,13 @@ func (t *tally) violation(format string, args ...any) {
 	t.violationLocked(fmt.Sprintf(format, args...))
 }
 
+// problem adds one that belongs to no batch.
+func (t *tally) problem(p problem) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.problemLocked(p)
+}
+
 // lastFailure returns when the last request with an error was sent, zero without any.
 func (t *tally) lastFailure() time.Time {
 	t.mu.Lock()
@@ -133,12 +167,33 @@ func (t *tally) recover() {
 	t.recovered = time.Now()
 }
 
+// judgeLocked makes violations of what the losses of Redis itself do not excuse, and adds
+// the writes of the rest to what was lost.
+func (t *tally) judgeLocked(r *Result) {
+	slots := map[uint16]bool{}
+	for _, l := range r.Own {
+		slots[l.Slot] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.short)) {
+		s := t.short[name]
+		if s.first[0].excused(slots) {
+			r.Lost += s.lost
+			continue
+		}
+		for _, p := range s.first {
+			t.violationLocked(p.text)
+		}
+		t.dropped += s.count - len(s.first)
+	}
+}
+
 // fill writes the counts to a result: errors by kind, most frequent first, and the
-// violations that follow from them.
+// violations that follow from them. What Redis itself has lost is in the result already.
 func (t *tally) fill(r *Result, affected uint8) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r.Requests = t.requests
+	t.judgeLocked(r)
 	for _, name := range slices.Sorted(maps.Keys(t.kinds)) {
 		k := t.kinds[name]
 		stray := 0

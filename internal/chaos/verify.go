@@ -73,7 +73,7 @@ func (s *Suite) ask(cmds [][]any, each func(i int, v any) error) error {
 type final struct {
 	key   string
 	cmd   []any
-	check func(v any) (lost int64, problems []string)
+	check func(v any) (lost int64, problems []problem)
 }
 
 // verify compares the ledger with what the cluster holds. It returns how many
@@ -95,7 +95,8 @@ func (s *Suite) verify(f Fault) (lost int64) {
 		n, problems := finals[i].check(v)
 		lost += n
 		for _, p := range problems {
-			s.tally.violation("key %s in the end: %s", finals[i].key, p)
+			p.text = fmt.Sprintf("key %s in the end: %s", finals[i].key, p.text)
+			s.tally.problem(p)
 		}
 		return nil
 	})
@@ -139,23 +140,25 @@ func (a *account) finals(lossy bool) []final {
 
 // sharedFinals returns the keys that all clients of a shard share.
 func sharedFinals(accounts []*account, lossy bool) []final {
-	sum := newMeter(0, lossy)
+	sum, key := newMeter(0, lossy), accounts[0].sharedCounterKey
+	sum.shared = true
 	values := map[int64]bool{}
-	var twice []string
+	var twice []problem
 	var journals []*journal
 	for _, a := range accounts {
 		sum.add(a.sharedCounter)
 		journals = append(journals, &a.sharedList)
 		for _, v := range a.sharedValues {
 			if values[v] && !lossy {
-				twice = append(twice, fmt.Sprintf("two clients got %d from INCR", v))
+				// Which is what they do when the counter begins anew, too.
+				twice = append(twice, gone(key, "two clients got %d from INCR", v))
 			}
 			values[v] = true
 		}
 	}
-	counter := finalCounter(accounts[0].sharedCounterKey, sum)
+	counter := finalCounter(key, sum)
 	check := counter.check
-	counter.check = func(v any) (int64, []string) {
+	counter.check = func(v any) (int64, []problem) {
 		lost, problems := check(v)
 		return lost, append(problems, twice...)
 	}
@@ -163,68 +166,71 @@ func sharedFinals(accounts []*account, lossy bool) []final {
 }
 
 // one makes a list of problems of one that may be empty.
-func one(problem string) []string {
-	if problem == "" {
+func one(p problem) []problem {
+	if p.ok() {
 		return nil
 	}
-	return []string{problem}
+	return []problem{p}
 }
 
 func finalCounter(key string, m meter) final {
-	return final{key, []any{"GET", key}, func(v any) (int64, []string) {
+	return final{key, []any{"GET", key}, func(v any) (int64, []problem) {
 		var n int64
 		if text, ok := v.(string); ok {
 			if _, err := fmt.Sscan(text, &n); err != nil {
-				return 0, one("not a number: " + show(v))
+				return 0, one(bad("not a number: %s", show(v)))
 			}
 		} else if v != nil {
-			return 0, one("not a number: " + show(v))
+			return 0, one(bad("not a number: %s", show(v)))
 		}
-		lost, problem := m.final(n)
-		return lost, one(problem)
+		lost, p := m.final(n)
+		return lost, one(p.of(key))
 	}}
 }
 
 func finalList(key string, journals []*journal, lossy bool) final {
-	return final{key, []any{"LRANGE", key, 0, -1}, func(v any) (int64, []string) {
+	return final{key, []any{"LRANGE", key, 0, -1}, func(v any) (int64, []problem) {
 		items, ok := v.([]any)
 		if !ok {
-			return 0, one("not a list: " + show(v))
+			return 0, one(bad("not a list: %s", show(v)))
 		}
 		var elements []string
 		for _, item := range items {
 			elements = append(elements, fmt.Sprint(item))
 		}
-		return compare(elements, journals, lossy)
+		return compare(key, elements, journals, lossy)
 	}}
 }
 
 func finalText(key string, j *journal, lossy bool) final {
-	return final{key, []any{"GET", key}, func(v any) (int64, []string) {
+	return final{key, []any{"GET", key}, func(v any) (int64, []problem) {
 		text, ok := v.(string)
 		if !ok && v != nil {
-			return 0, one("not a text: " + show(v))
+			return 0, one(bad("not a text: %s", show(v)))
 		}
 		if text != "" && !strings.HasSuffix(text, textSeparator) {
-			return 0, one("the text ends in the middle of an element")
+			return 0, one(bad("the text ends in the middle of an element"))
 		}
 		elements := strings.FieldsFunc(text, func(r rune) bool { return string(r) == textSeparator })
-		return compare(elements, []*journal{j}, lossy)
+		return compare(key, elements, []*journal{j}, lossy)
 	}}
 }
 
 func finalRegister(r *register) final {
-	return final{r.key, []any{"GET", r.key}, func(v any) (int64, []string) {
-		lost, problem := r.read(v)
-		if lost {
-			return 1, one(problem)
+	return final{r.key, []any{"GET", r.key}, func(v any) (int64, []problem) {
+		lost, p := r.read(v)
+		if p.short > 0 {
+			p.lost = 1
 		}
-		return 0, one(problem)
+		if lost {
+			return 1, one(p)
+		}
+		return 0, one(p)
 	}}
 }
 
 func finalCheck(key string, lossy bool) final {
-	return final{key, []any{"GET", key}, func(v any) (int64, []string) {
+	return final{key, []any{"GET", key}, func(v any) (int64, []problem) {
 		return 0, one(belongs(key, lossy)(v))
 	}}
 }
@@ -243,7 +249,9 @@ type Result struct {
 	P50Untouched, P99Untouched time.Duration // of one GET or INCR
 	Recovery                   time.Duration // from when the cluster was whole until all shards succeeded for good
 
-	Lost       int64 // acknowledged writes that the cluster lost
+	Lost       int64     // acknowledged writes that the cluster lost: those it may lose, and those of slots in Own
+	Own        []OwnLoss // what Redis was seen to lose by itself
+	OwnRounds  int       // in how many rounds
 	Violations []string
 }
 

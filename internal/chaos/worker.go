@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -94,8 +95,9 @@ func (w *worker) reply(t *turn, r *request, v any) {
 		}
 		return
 	}
-	if problem := r.done(v); problem != "" {
-		t.violation("client %d: %v %v: %s", w.id, r.args[0], r.args[min(1, len(r.args)-1)], problem)
+	if p := r.done(v); !p.ok() {
+		p.text = fmt.Sprintf("client %d: %v %v: %s", w.id, r.args[0], r.args[min(1, len(r.args)-1)], p.text)
+		t.problems = append(t.problems, p)
 	}
 }
 
@@ -232,7 +234,7 @@ func (w *worker) registersOver() []*register {
 // readRegisters reads them with one MGET.
 func readRegisters(shards uint8, rs []*register) request {
 	var keys []string
-	var check []func(any) string
+	var check []func(any) problem
 	for _, r := range rs {
 		keys = append(keys, r.key)
 		check = append(check, r.readNow)
@@ -263,11 +265,11 @@ func (w *worker) setCheck(shard int) request {
 }
 
 // isOK checks the reply to a SET.
-func isOK(v any) string {
+func isOK(v any) problem {
 	if v != "OK" {
-		return "the reply is " + show(v) + ", not OK"
+		return bad("the reply is %s, not OK", show(v))
 	}
-	return ""
+	return problem{}
 }
 
 // getChecks reads one check value, the ones of one slot, or one of each shard. A
@@ -284,7 +286,7 @@ func (w *worker) getChecks(shard int, replica bool) request {
 			keys = append(keys, w.keys.checks(s, slot)[0])
 		}
 	}
-	var check []func(any) string
+	var check []func(any) problem
 	for _, k := range keys {
 		check = append(check, belongs(k, w.lossy || replica))
 	}
@@ -292,32 +294,39 @@ func (w *worker) getChecks(shard int, replica bool) request {
 }
 
 // belongs checks that a value belongs to its key.
-func belongs(key string, mayMiss bool) func(v any) string {
-	return func(v any) string {
-		if v == nil && mayMiss {
-			return ""
+func belongs(key string, mayMiss bool) func(v any) problem {
+	return func(v any) problem {
+		switch {
+		case v == nil && mayMiss:
+			return problem{}
+		case v == nil:
+			return gone(key, "the reply is null, not a value")
 		}
-		_, _, problem := parseValue(v, key)
-		return problem
+		_, _, what := parseValue(v, key)
+		return problem{text: what}
 	}
 }
 
 // countChecks asks how many check values of three shards exist: all.
 func (w *worker) countChecks() request {
 	args := []any{"EXISTS"}
+	var keys []string
 	slot := w.rand.IntN(1 << 10)
 	for s := range Shards {
 		for _, k := range w.keys.checks(s, slot) {
-			args = append(args, k)
+			args, keys = append(args, k), append(keys, k)
 		}
 	}
-	want := int64(Shards * checksPerSlot)
-	return request{args: args, shards: allShards, done: func(v any) string {
+	want := int64(len(keys))
+	return request{args: args, shards: allShards, done: func(v any) problem {
 		n, ok := v.(int64)
-		if !ok || n > want || n < want && !w.lossy {
-			return "the reply is " + show(v) + ", not " + strconv.FormatInt(want, 10)
+		switch {
+		case !ok || n > want || n < 0:
+			return bad("the reply is %s, not %d", show(v), want)
+		case n < want && !w.lossy:
+			return problem{text: fmt.Sprintf("the reply is %d, not %d", n, want), short: int(want - n), keys: keys}
 		}
-		return ""
+		return problem{}
 	}}
 }
 
@@ -326,11 +335,11 @@ func (w *worker) countChecks() request {
 func (w *worker) echo() request {
 	w.serial++
 	token := "echo-" + strconv.Itoa(w.id) + "-" + strconv.FormatInt(w.serial, 10)
-	return request{args: []any{"ECHO", token}, done: func(v any) string {
+	return request{args: []any{"ECHO", token}, done: func(v any) problem {
 		if v != token {
-			return "the reply is " + show(v)
+			return bad("the reply is %s", show(v))
 		}
-		return ""
+		return problem{}
 	}}
 }
 

@@ -158,6 +158,10 @@ func (n *Node) MustDo(t testing.TB, args ...any) any {
 	return v
 }
 
+// DoAll is Do for several commands in one piece. It returns their replies in
+// order; those that are errors are elements of type [Error].
+func (n *Node) DoAll(cmds ...[]any) ([]any, error) { return n.pipeline(cmds...) }
+
 // pipeline sends commands over the node's connection. Error replies are
 // elements of type [Error].
 func (n *Node) pipeline(cmds ...[]any) ([]any, error) {

@@ -166,3 +166,13 @@ func orphan() {
 	}
 	select {}
 }
+
+func TestDoAllKeepsOrderAndErrors(t *testing.T) {
+	n := testredis.StartServer(t)
+	replies, err := n.DoAll([]any{"INCR", "k"}, []any{"LPUSH", "k", "x"}, []any{"INCR", "k"})
+	require.NoError(t, err)
+	require.Len(t, replies, 3)
+	require.Equal(t, int64(1), replies[0])
+	require.IsType(t, testredis.Error(""), replies[1])
+	require.Equal(t, int64(2), replies[2])
+}

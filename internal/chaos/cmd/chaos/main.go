@@ -1,7 +1,8 @@
 // Chaos hurts a Redis Cluster behind a real samaritan process, under load, and checks that
 // nothing is lost, doubled, reordered or given to the wrong client. It prints one line
-// for each fault and ends with 1 when there was a violation. For what a fault, the load and a
-// violation are, see package samaritan/internal/chaos.
+// for each fault and ends with 1 when there was a violation. What Redis was seen to lose by
+// itself is printed, too, and is none. For what a fault, the load and a violation are, see
+// package samaritan/internal/chaos.
 //
 //	chaos -samaritan bin/samaritan -docs docs
 //	chaos -samaritan bin/samaritan -faults 'failover|kill' -rounds 5 -seed 42
@@ -25,6 +26,7 @@ import (
 	"os/signal"
 	"regexp"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -174,6 +176,9 @@ func round(ctx context.Context, s *chaos.Suite, faults []chaos.Fault, w io.Write
 			return results, err
 		}
 		fmt.Fprintln(w, r.Line())
+		for _, l := range r.Own {
+			fmt.Fprintf(w, "    lost by Redis itself: %s\n", l)
+		}
 		for _, v := range r.Violations {
 			fmt.Fprintf(w, "    %s\n", v)
 		}
@@ -185,6 +190,9 @@ func round(ctx context.Context, s *chaos.Suite, faults []chaos.Fault, w io.Write
 // verdict prints the end, and returns errViolations when there are some.
 func verdict(w io.Writer, a chaos.About, results []chaos.Result) error {
 	bad := 0
+	if lines := chaos.OwnLines(results); len(lines) > 0 {
+		fmt.Fprintf(w, "\n%s\n", strings.Join(lines, "\n"))
+	}
 	for _, r := range results {
 		if r.OK() {
 			continue

@@ -74,6 +74,14 @@ func TestViolationsFailTheRun(t *testing.T) {
 	assert.Contains(t, out.String(), "-seed 42 -scale 3 -faults '^cut$'")
 }
 
+func TestWhatRedisItselfLosesIsToldAndFailsNothing(t *testing.T) {
+	var out bytes.Buffer
+	lossy := chaos.Result{Name: "migrate", OwnRounds: 1, Own: []chaos.OwnLoss{{Node: "127.0.0.1:7000", Slot: 5568, Had: 18}}}
+	require.NoError(t, verdict(&out, chaos.About{}, []chaos.Result{{Name: "calm"}, lossy}))
+	assert.Contains(t, out.String(), "migrate: lost by Redis itself: slot 5568 at 127.0.0.1:7000: 0 of 18 keys")
+	assert.Contains(t, out.String(), "clean: 2 faults")
+}
+
 func TestIsolationRefusesNamesThatMatchNothing(t *testing.T) {
 	var out bytes.Buffer
 	assert.ErrorContains(t, run(t.Context(), []string{"-isolation", "-faults", "^no such scenario$"}, &out, io.Discard), "no scenario matches")
