@@ -99,7 +99,7 @@ func (w *worker) passReply(r *request, chain *filter.Chain, f *filter.Reply, src
 		later := *f
 		f.Memory, f.Work = nil, nil
 		in := w.keep(f.Bytes, src)
-		w.workLater(in, later.Work, func() {
+		w.workLater(r.owner(), in, later.Work, func() {
 			later.Bytes = in.Bytes()
 			later.Finish()
 			w.passReply(r, chain, &later, in.Buf)
@@ -109,14 +109,21 @@ func (w *worker) passReply(r *request, chain *filter.Chain, f *filter.Reply, src
 	}
 }
 
-// workLater does the work of a filter on a goroutine, and what is to follow on the loop. in is what is
-// worked on, with a reference that is given back at the end.
-func (w *worker) workLater(in eventloop.Ref, work filter.Work, then func()) {
+// workLater does the work of a filter for a session on a goroutine, and what is to follow on the loop. in is
+// what is worked on, with a reference that is given back at the end. When the session is gone before the
+// work has begun, it is left out.
+func (w *worker) workLater(s *session, in eventloop.Ref, work filter.Work, then func()) {
 	bytes := in.Bytes()
+	turns := shortWork
+	if work.Long() {
+		turns = longWork
+	}
 	w.proc.laters.Go(func() {
-		workers <- struct{}{}
-		work.Do(bytes)
-		<-workers
+		turns <- struct{}{}
+		if s != nil && !s.gone.Load() {
+			work.Do(bytes)
+		}
+		<-turns
 		w.loop.Post(func() {
 			then()
 			in.Buf.Release()
@@ -124,8 +131,11 @@ func (w *worker) workLater(in eventloop.Ref, work filter.Work, then func()) {
 	})
 }
 
-// workers bounds how many goroutines work for filters.
-var workers = make(chan struct{}, runtime.GOMAXPROCS(0))
+// shortWork and longWork bound how many goroutines of the process work for filters at a time: the loops need
+// processors, too.
+var shortWork, longWork = workTurns(), workTurns()
+
+func workTurns() chan struct{} { return make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)) }
 
 // heldRequest is a request of a session that waits for the work of a filter.
 type heldRequest struct {
@@ -181,6 +191,7 @@ func (s *session) filter(info *command.Info, frame []byte, args []resp.Arg, keys
 	case filter.Answered:
 		w.stats.countError(info)
 		s.reply(append(w.tmp[:0], f.Answer...))
+		s.made = f.Memory // which the answer may lie in no more
 		return nil, nil, false, true
 	case filter.Later:
 		s.holdFor(chain, f)
@@ -194,7 +205,7 @@ func (s *session) holdFor(chain *filter.Chain, f *filter.Request) {
 	h := &heldRequest{chain: chain, request: *f}
 	s.held = h
 	s.stop |= stopFilter
-	s.w.workLater(s.pin(f), f.Work, func() {
+	s.w.workLater(s, s.pin(f), f.Work, func() {
 		h.request.Finish()
 		if h.gone {
 			h.drop()

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"sync/atomic"
 	"time"
 
 	"samaritan/internal/eventloop"
@@ -59,6 +60,7 @@ type session struct {
 	stuck      int64    // loop time since which output is known to wait, 0: none waits
 	caller     uint32   // see callerNumber, 0: to be found out
 	stop       stopBits
+	gone       atomic.Bool      // its connection is closed; for goroutines that work for it
 	overflowed bool             // about to be closed for what it does not take
 	held       *heldRequest     // waits for a filter that works on it
 	made       *eventloop.Buf   // what filters have made of the request being handled
@@ -172,6 +174,7 @@ func (s *session) Flushed() { s.allow(stopOutput) }
 // Closed lets go of everything. Requests in flight stay in line at their nodes.
 func (s *session) Closed(error) {
 	w := s.w
+	s.gone.Store(true)
 	s.returnParser()
 	for r := s.head; r != nil; {
 		next := r.next
@@ -380,7 +383,7 @@ func (s *session) expire(now int64) {
 	case s.stuck > 0 && now-max(s.stuck, c.LastSent(), c.LastRead()) > int64(s.w.settings.stallTimeout):
 		s.w.stats.downstream.stalls++
 		c.Close(errStalled)
-	case s.inFlight == 0 && idle > 0 && now-max(c.LastRead(), c.LastSent()) > idle:
+	case s.inFlight == 0 && s.stop&(stopFilter|stopWindow) == 0 && idle > 0 && now-max(c.LastRead(), c.LastSent()) > idle:
 		s.w.stats.downstream.idleTimeouts++
 		c.Close(errIdle)
 	}

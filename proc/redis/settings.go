@@ -86,7 +86,7 @@ const (
 	// nodeRequests is how many requests may be outstanding at a node.
 	nodeRequests = 1 << 17
 	// shareMin is the size from which bytes move by reference and not by copy.
-	shareMin = 32 << 10
+	shareMin = filter.LargeFrame
 	// maxHops is how often a request may be redirected or tried again.
 	maxHops = 5
 	// stallTimeout is how long a client may take no byte of the replies that wait

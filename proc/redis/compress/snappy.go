@@ -91,9 +91,13 @@ func appendChunk(dst, data []byte) []byte {
 	return dst[:at+len(body)] // the block is there already
 }
 
+// maxIdleChunks is how many chunks that decode to nothing a stream may have, and one more for each KiB. No
+// writer makes more than a few; they cost time.
+const maxIdleChunks = 16
+
 // snappyLen adds up what the data chunks of stream say they decode to.
 func snappyLen(stream []byte, most int) (int, error) {
-	var total int
+	total, idle := 0, maxIdleChunks+len(stream)/1024
 	for first := true; first || len(stream) > 0; first = false {
 		kind, body, rest, err := cutChunk(stream, first)
 		if err != nil {
@@ -105,6 +109,11 @@ func snappyLen(stream []byte, most int) (int, error) {
 		}
 		if total += n; total > most {
 			return 0, tooLarge(uint64(total), most)
+		}
+		if n == 0 {
+			if idle--; idle < 0 {
+				return 0, corrupt("snappy: too many chunks without data")
+			}
 		}
 		stream = rest
 	}

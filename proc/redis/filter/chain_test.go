@@ -133,6 +133,8 @@ type fakeWork struct {
 	did  []byte // what Do was called with
 }
 
+func (w *fakeWork) Long() bool { return false }
+
 func (w *fakeWork) Do(bytes []byte) { w.did = bytes }
 
 func (w *fakeWork) Finish() (*eventloop.Buf, []resp.Arg) { return w.out, w.args }

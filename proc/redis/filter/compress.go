@@ -42,7 +42,7 @@ type coder struct {
 	*compress.Codec
 	set   *Compression
 	stats *CompressStats
-	err   error // of the last value that could not be decompressed
+	err   error // why a value could not be decompressed
 }
 
 // NewCompress makes a filter for a loop. stats is changed on that loop only. broken is called on the
@@ -71,6 +71,10 @@ const (
 	laterFrom = 512 << 10
 	// valueCost is how many bytes take as long as what each value takes whatever its size.
 	valueCost = 512
+	// copyShare is how many bytes are copied in the time that it takes to compress one.
+	copyShare = 16
+	// longFrom is the work, as of laterFrom, that other work does not wait for.
+	longFrom = 16 * laterFrom
 	// keepScratch is the longest list that is kept.
 	keepScratch = 4096
 )
@@ -109,14 +113,15 @@ func (c *Compress) request(r *Request) Verdict {
 	bytes, room, misread := c.coder.choose(&c.values, r)
 	switch {
 	case misread:
-		c.answer = append(c.answer[:0], "-ERR samaritan: a value that begins like a compressed one has more than max_size bytes: it would be read back decompressed\r\n"...)
+		c.answer = append(c.answer[:0], "-ERR samaritan: a value that begins like a compressed one is longer than max_size: it would be read back decompressed\r\n"...)
 		r.Answer = c.answer
 		return Answered
 	case len(c.values) == 0:
 		return Pass
-	case (bytes+valueCost*len(c.values))*c.set.effort() >= laterFrom:
+	}
+	if cost := len(r.Frame)/copyShare + (bytes+valueCost*len(c.values))*c.set.effort(); cost >= laterFrom {
 		c.coder.stats.Offloaded++
-		r.Work = c.newCompressWork(r, room)
+		r.Work = c.newCompressWork(r, room, cost)
 		return Later
 	}
 	return c.compress(r, room)
@@ -191,7 +196,7 @@ const longestHeader = len("$536870912\r\n")
 func (c *coder) worth(v []byte) bool {
 	skipped := &c.stats.Skipped
 	switch _, likeStored := compress.Detect(v); {
-	case len(v) > c.set.Limits.Size:
+	case len(v) > c.set.Limits.Size, likeStored && c.bound(v) > resp.MaxBulk:
 		skipped[Oversized]++
 		return false
 	case likeStored:
@@ -278,15 +283,20 @@ type compressWork struct {
 	moved   []resp.Arg
 	values  []int
 	out     *eventloop.Buf
+	cost    int
 	changed bool
 }
 
-func (c *Compress) newCompressWork(r *Request, room int) *compressWork {
+func (c *Compress) newCompressWork(r *Request, room, cost int) *compressWork {
 	return &compressWork{
+		cost:   cost,
 		filter: c, coder: coder{set: &c.set, stats: new(CompressStats)},
 		args: slices.Clone(r.Args), moved: slices.Clone(r.Args), values: slices.Clone(c.values), out: c.loop.NewBuf(room),
 	}
 }
+
+// Long implements Work.
+func (w *compressWork) Long() bool { return w.cost >= longFrom }
 
 // Do implements Work.
 func (w *compressWork) Do(frame []byte) {

@@ -3,6 +3,7 @@ package filter
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 
 	"samaritan/internal/eventloop"
@@ -30,17 +31,17 @@ func (c *Compress) reply(r *Reply) Verdict {
 	if cap(c.pieces) > keepScratch {
 		c.pieces = nil
 	}
-	bytes, room := c.find(r)
+	work, room := c.find(r)
 	c.report(r, &c.coder)
 	switch {
 	case len(c.pieces) == 0:
 		return Pass
 	case room > resp.MaxFrame:
-		return c.tooMuch(r)
-	case bytes+valueCost*len(c.pieces) >= laterFrom:
+		return c.refuse(r)
+	case work >= laterFrom:
 		c.coder.stats.Offloaded++
 		r.Work = &decompressWork{
-			filter: c, reply: *r, coder: coder{set: &c.set, stats: new(CompressStats)},
+			filter: c, reply: *r, coder: coder{set: &c.set, stats: new(CompressStats)}, cost: work,
 			pieces: slices.Clone(c.pieces), out: c.loop.NewBuf(room),
 		}
 		return Later
@@ -90,34 +91,42 @@ func hasMark(b []byte) bool {
 	return true
 }
 
-// find looks for the stored values that can be decompressed, and tells how many bytes these have then, and
-// how many the reply may.
-func (c *Compress) find(r *Reply) (bytes, room int) {
+// find looks for the stored values that can be decompressed, and tells how much work that is, as in
+// laterFrom, and how many bytes the reply may have then. When a command has changed what it returns, an error would lose it:
+// so of that as much is decompressed as has room.
+func (c *Compress) find(r *Reply) (work, room int) {
 	c.pieces = c.pieces[:0]
-	room = len(r.Bytes)
+	work, room = len(r.Bytes)/copyShare, len(r.Bytes)
+	partly := !r.Info.Flags.Has(command.ReadOnly)
 	for off := 0; ; {
 		head, payload, end := resp.NextString(r.Bytes[off:])
 		if end == 0 {
-			return bytes, room
+			return work, room
 		}
 		if _, ok := compress.Detect(payload); ok {
 			n, err := compress.DecodedLen(payload, c.set.Limits)
-			if err != nil {
+			more := max(0, longestHeader+n+len("\r\n")-(end-head)) // broken ones stay as long as they are
+			switch {
+			case err != nil:
 				c.coder.isBroken(err)
-			} else {
+			case partly && room+more > resp.MaxFrame:
+				c.coder.isBroken(errReplyTooLarge)
+			default:
 				value := off + end - len("\r\n") - len(payload)
 				c.pieces = append(c.pieces, piece{head: off + head, end: off + end, value: value, length: n})
-				bytes += n
-				room += max(0, longestHeader+n+len("\r\n")-(end-head)) // broken ones stay as long as they are
+				work += n + len(payload)/copyShare + valueCost
+				room += more
 			}
 		}
 		off += end
 	}
 }
 
-// tooMuch answers a request whose values are too large together: there is no other way to tell them
-// from those that were stored as they are.
-func (c *Compress) tooMuch(r *Reply) Verdict {
+// errReplyTooLarge is why a value of a reply with very large ones is not decompressed.
+var errReplyTooLarge = fmt.Errorf("%w: the reply would have more than 1 GiB", compress.ErrTooLarge)
+
+// refuse answers a request that only reads and has got too much.
+func (c *Compress) refuse(r *Reply) Verdict {
 	b := c.loop.NewBuf(1 << 10)
 	b.B = resp.AppendError(b.B, "ERR samaritan: the values of the reply have more than 1 GiB when they are decompressed; ask for fewer at a time")
 	release(r.Memory)
@@ -155,19 +164,29 @@ type decompressWork struct {
 	filter *Compress
 	reply  Reply // as it came; its bytes may have moved
 	coder  coder
+	cost   int
 	pieces []piece
 	out    *eventloop.Buf
+	done   bool
 }
+
+// Long implements Work.
+func (w *decompressWork) Long() bool { return w.cost >= longFrom }
 
 // Do implements Work.
 func (w *decompressWork) Do(reply []byte) {
 	w.coder.Codec = w.filter.codecs.Get().(*compress.Codec)
 	defer w.filter.codecs.Put(w.coder.Codec)
 	w.out.B = w.coder.decompress(w.out.B, reply, w.pieces)
+	w.done = true
 }
 
 // Finish implements Work.
 func (w *decompressWork) Finish() (*eventloop.Buf, []resp.Arg) {
+	if !w.done {
+		w.out.Release()
+		return nil, nil
+	}
 	w.filter.coder.stats.Add(w.coder.stats)
 	w.filter.report(&w.reply, &w.coder)
 	return w.out, nil

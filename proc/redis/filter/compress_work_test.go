@@ -27,7 +27,7 @@ func workOn(t testing.TB, c *compression, r *Request) *compressWork {
 	t.Helper()
 	c.values = rules[r.Info.ID].values(c.values[:0], r)
 	_, room, _ := c.coder.choose(&c.values, r)
-	return c.newCompressWork(r, room)
+	return c.newCompressWork(r, room, 0)
 }
 
 // mixedArgs is a command with values of all kinds, n bytes each.
@@ -111,15 +111,15 @@ func TestHowMuchIsWorkedOnBesideTheLoop(t *testing.T) {
 		t.Run(fmt.Sprint(tt.algorithm, tt.level), func(t *testing.T) {
 			c := newCompression(t, Compression{Enable: true, Algorithm: tt.algorithm, Level: tt.level, Threshold: 1, Limits: wide})
 			require.Equal(t, tt.effort, c.set.effort())
-			from := laterFrom/tt.effort - valueCost
-			r := requestOf(t, []byte("SET"), []byte("key"), jsonValue(from+1, 1))
+			from := (laterFrom - valueCost*tt.effort) * copyShare / (copyShare*tt.effort + 1) // with what the frame has beside the value
+			r := requestOf(t, []byte("SET"), []byte("key"), jsonValue(from+100, 1))
 			require.Equal(t, Later, c.request(r))
 			b, _ := r.Work.Finish()
 			release(b)
 			if tt.level >= 6 {
 				return // its coder takes much memory
 			}
-			r = requestOf(t, []byte("SET"), []byte("key"), jsonValue(from-1, 1))
+			r = requestOf(t, []byte("SET"), []byte("key"), jsonValue(from-100, 1))
 			require.Equal(t, Changed, c.request(r))
 			release(r.Memory)
 			assert.EqualValues(t, 1, c.stats.Offloaded)

@@ -150,9 +150,12 @@ type Reply struct {
 
 // Work is what takes so long that the loop should not wait for it.
 type Work interface {
+	// Long tells whether it takes so long that short work should not wait for it.
+	Long() bool
 	// Do makes other bytes of the frame or the reply. It is called on another goroutine.
 	Do(bytes []byte)
-	// Finish is called on the loop when Do has returned, also when nobody waits any more. It returns
+	// Finish is called on the loop when Do has returned, also when nobody waits any more; and without Do, when
+	// that was so before. It returns
 	// the other bytes, with a reference for the caller, and where the arguments of a frame lie in them; nil
 	// leaves things as they are.
 	Finish() (*eventloop.Buf, []resp.Arg)

@@ -52,7 +52,9 @@ func (h *HotKeys) noteRequest(r *Sending) {
 	case !r.Info.Flags.Has(command.Write) || r.Info.Group == "scripting" || r.Info.ID == sortID:
 	case r.Info.Split == command.SplitMSet || r.Info.ID == msetnxID:
 		for _, k := range r.Keys {
-			h.offerLarge(r.Info, r.Slot, argument(r.Frame, r.Args[k]), int(r.Args[k+1].Len))
+			if k+1 < len(r.Args) { // the last value may be missing: that is for the node to say
+				h.offerLarge(r.Info, r.Slot, argument(r.Frame, r.Args[k]), int(r.Args[k+1].Len))
+			}
 		}
 	case r.Keys == nil:
 		h.noteArguments(r, int(r.Info.SimpleKey))

@@ -1,0 +1,84 @@
+package redis
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"google.golang.org/protobuf/proto"
+
+	"samaritan/api/protocol"
+	"samaritan/api/redis"
+	"samaritan/internal/testredis"
+	"samaritan/proc/redis/compress"
+)
+
+// Whatever is changed while sessions write and read, each reads what it wrote.
+func TestCompressionChangesLive(t *testing.T) {
+	cluster := testredis.Shared(t, testredis.Options{})
+	p := startProxy(t, proxyOptions{loops: 2}, cluster.Addrs()...).ready(t)
+	other := startProxy(t, proxyOptions{}, cluster.Addrs()...).ready(t)
+	level := func(a compress.Algorithm, level, threshold uint32) *redis.Compression {
+		return &redis.Compression{Enable: true, Algorithm: redis.Compression_Algorithm(a), Threshold: threshold, Level: level}
+	}
+	configs := []*redis.Compression{
+		compressing(compress.Snappy), nil, compressing(compress.Zstd), compressing(compress.Snappy), level(compress.Zstd, 3, 1), level(compress.Zstd, 6, 5000),
+		{Threshold: 1},
+		level(compress.Snappy, 0, 1), level(compress.Zstd, 1, 500), nil,
+	}
+	var keepers []*keeper
+	for i := range 6 {
+		name := fmt.Sprint("session", i)
+		var keys []string
+		for j := range 6 {
+			keys = append(keys, key(uint16(i*2000+j*700), name))
+		}
+		k := newKeeper(t, p.Addr, name, uint64(i), keys...)
+		k.texts, k.large = true, i == 0
+		keepers = append(keepers, k)
+	}
+	var rounds atomic.Int64
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	for _, k := range keepers {
+		running.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if !k.round(t, noError) {
+					return
+				}
+				rounds.Add(1)
+			}
+		})
+	}
+	for i := range 4 * len(configs) {
+		until := rounds.Load() + 10
+		eventually(t, func() bool { return rounds.Load() >= until || t.Failed() }, "the sessions go on")
+		p.change(t, func(o *protocol.RedisOption) {
+			o.Compression = configs[i%len(configs)]
+			o.HotKeys = &redis.HotKeys{Enable: proto.Bool(i%3 != 0)}
+		})
+		if t.Failed() {
+			break
+		}
+	}
+	close(done)
+	running.Wait()
+	conn := connect(t, other.Addr)
+	for _, k := range keepers {
+		for _, key := range k.keys {
+			same(t, k.value[key], must(t, conn, "GET", key), key, "at the end")
+		}
+	}
+	got := p.compressionStats()
+	for _, name := range []string{"snappy.compressed_total", "zstd.compressed_total", "snappy.decompressed_total", "zstd.decompressed_total", "offloaded_total"} {
+		assert.Positive(t, got[name], name)
+	}
+	assert.Zero(t, got["corrupt_total"]+got["too_large_total"]+got["disabled_total"])
+}
