@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -186,42 +185,6 @@ func (f *traffic) several(key string) request {
 	return r
 }
 
-// tally is what a key has got.
-type tally struct {
-	key                 string
-	hits, reads, writes int
-	in, out, cost       float64
-	commands, clients   map[string]int
-}
-
-// ledger knows the truth.
-type ledger struct {
-	mu   sync.Mutex // guards the following
-	keys map[string]*tally
-	hits int
-}
-
-func (l *ledger) enter(client string, requests []request) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, r := range requests {
-		for _, u := range r.uses {
-			l.of(u.key).enter(client, strings.ToLower(r.args[0]), u, r.cost)
-			l.hits++
-		}
-	}
-}
-
-func (l *ledger) of(key string) *tally {
-	if l.keys == nil {
-		l.keys = make(map[string]*tally)
-	}
-	if l.keys[key] == nil {
-		l.keys[key] = &tally{key: key, commands: make(map[string]int), clients: make(map[string]int)}
-	}
-	return l.keys[key]
-}
-
 func (y *tally) enter(client, command string, u use, cost float64) {
 	y.hits++
 	if u.write {
@@ -234,41 +197,6 @@ func (y *tally) enter(client, command string, u use, cost float64) {
 	y.cost += cost
 	y.commands[command]++
 	y.clients[client]++
-}
-
-// total is the hits of all keys.
-func (l *ledger) total() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.hits
-}
-
-// by returns the tallies as they are now, those with most of something first.
-func (l *ledger) by(most func(*tally) float64) []tally {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	all := make([]tally, 0, len(l.keys))
-	for _, y := range l.keys {
-		all = append(all, *y)
-	}
-	slices.SortFunc(all, func(a, b tally) int { return cmp.Or(cmp.Compare(most(&b), most(&a)), cmp.Compare(a.key, b.key)) })
-	return all
-}
-
-func byHits(y *tally) float64 { return float64(y.hits) }
-
-// inOrder checks that keys are the first of the ledger, each at most one rank from where
-// it belongs. Keys that have the same are in any order.
-func (l *ledger) inOrder(t assert.TestingT, keys []string, most func(*tally) float64) bool {
-	truth := l.by(most)
-	ok := assert.Len(t, keys, 10) && assert.Greater(t, len(truth), 10)
-	for i := 0; ok && i < len(keys); i++ {
-		at := slices.IndexFunc(truth, func(y tally) bool { return y.key == keys[i] })
-		ok = assert.GreaterOrEqual(t, at, 0, keys[i]) && assert.Equal(t, i, slices.Index(keys, keys[i]), "%s comes twice", keys[i]) &&
-			assert.GreaterOrEqual(t, most(&truth[at]), most(&truth[i+1]), "%d: %s, the %dth in truth: %v", i, keys[i], at, keys) &&
-			assert.LessOrEqual(t, most(&truth[at]), most(&truth[max(0, i-1)]), "%d: %s, the %dth in truth: %v", i, keys[i], at, keys)
-	}
-	return ok
 }
 
 // sender is a client of some library that sends its share of the traffic.
@@ -448,83 +376,6 @@ func (c *child) awaitReport(check func(t *assert.CollectT, r *hotReport)) (last 
 	return last
 }
 
-// listing is a way to ask for the hot keys: fields of the keys by name, hottest first.
-type listing func() ([]map[string]string, error)
-
-// listings are all ways that show everything. The clients are made once.
-func (c *child) listings() map[string]listing {
-	list := []string{"HOTKEY", "LIST"}
-	all := map[string]listing{
-		"redis-cli": func() ([]map[string]string, error) {
-			var keys []any
-			err := unmarshal(c.redisCLI("--json", "HOTKEY", "LIST"), &keys)
-			return flat(keys, err)
-		},
-		"/hotkeys": func() ([]map[string]string, error) {
-			_, body := c.get("/hotkeys")
-			var got struct{ Services []struct{ Keys []any } }
-			if err := unmarshal(body, &got); err != nil || len(got.Services) != 1 {
-				return nil, fmt.Errorf("%s: %w", body, err)
-			}
-			return flat(got.Services[0].Keys, nil)
-		},
-	}
-	for _, protocol := range []int{2, 3} {
-		g, r := c.goRedis(protocol, ""), c.rueidis(protocol)
-		all[fmt.Sprint("go-redis, RESP", protocol)] = func() ([]map[string]string, error) {
-			keys, err := g.Do(c.t.Context(), anys(list)...).Slice()
-			return flat(keys, err)
-		}
-		all[fmt.Sprint("rueidis, RESP", protocol)] = func() ([]map[string]string, error) {
-			v, err := r.Do(c.t.Context(), r.B().Arbitrary(list...).Build()).ToAny()
-			keys, _ := v.([]any)
-			return flat(keys, err)
-		}
-	}
-	return all
-}
-
-// unmarshal leaves the numbers in JSON as they are written.
-func unmarshal(text string, v any) error {
-	d := json.NewDecoder(strings.NewReader(text))
-	d.UseNumber()
-	return d.Decode(v)
-}
-
-// flat brings the keys of a listing into one form, whatever they came in.
-func flat(keys []any, err error) ([]map[string]string, error) {
-	all := make([]map[string]string, 0, len(keys))
-	for _, k := range keys {
-		m := make(map[string]string)
-		flatten(m, "", k)
-		all = append(all, m)
-	}
-	return all, err
-}
-
-// flatten enters the fields of a map, or of a list that stands for one. Those of maps
-// within are entered as "commands.get".
-func flatten(to map[string]string, prefix string, v any) {
-	switch v := v.(type) {
-	case map[string]any:
-		for name, value := range v {
-			enter(to, prefix, name, value)
-		}
-	case map[any]any:
-		for name, value := range v {
-			enter(to, prefix, fmt.Sprint(name), value)
-		}
-	case []any:
-		for i := 0; i < len(v); i++ {
-			if part, ok := v[i].(map[string]any); ok && part["hits"] != nil { // JSON only
-				to[prefix+fmt.Sprint(part["name"])] = fmt.Sprint(part["hits"])
-			} else if i++; i < len(v) {
-				enter(to, prefix, fmt.Sprint(v[i-1]), v[i])
-			}
-		}
-	}
-}
-
 func enter(to map[string]string, prefix, name string, v any) {
 	name = prefix + strings.ReplaceAll(name, "_", "-")
 	switch v.(type) {
@@ -533,36 +384,6 @@ func enter(to map[string]string, prefix, name string, v any) {
 	default:
 		to[name] = fmt.Sprint(v)
 	}
-}
-
-func keysOf(list []map[string]string) []string {
-	var keys []string
-	for _, k := range list {
-		keys = append(keys, k["key"])
-	}
-	return keys
-}
-
-// textLine is a line of HOTKEY.
-type textLine struct {
-	counter int
-	key     string
-}
-
-// hotText asks for HOTKEY with redis-cli and reads it as scripts do.
-func (c *child) hotText(t assert.TestingT) (lines []textLine) {
-	text := strings.Split(c.redisCLI("HOTKEY"), "\n")
-	n := -1
-	_, err := fmt.Sscanf(text[0], "Collect %d keys in this period!", &n)
-	assert.NoError(t, err, text[0])
-	assert.Len(t, text[1:], n)
-	for _, line := range text[1:] {
-		var l textLine
-		_, err := fmt.Sscanf(line, "counter: %d  keyname: %s", &l.counter, &l.key)
-		assert.NoError(t, err, line)
-		lines = append(lines, l)
-	}
-	return lines
 }
 
 // stat is the value of one of the service's statistics, -1 when it has none.

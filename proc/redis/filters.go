@@ -191,7 +191,7 @@ func (s *session) filter(info *command.Info, frame []byte, args []resp.Arg, keys
 	case filter.Answered:
 		w.stats.countError(info)
 		s.reply(append(w.tmp[:0], f.Answer...))
-		s.made = f.Memory // which the answer may lie in no more
+		s.made = f.Memory // what has become of the frame before: to be given back
 		return nil, nil, false, true
 	case filter.Later:
 		s.holdFor(chain, f)
