@@ -74,7 +74,7 @@ func TestHotKeysOverHTTP(t *testing.T) {
 }
 
 func TestHotKeysThatAreSwitchedOff(t *testing.T) {
-	c := launch(t, []string{freeAddress(t)}, func(c *child) {
+	c := launch(t, []string{testredis.FreeAddress(t)}, func(c *child) {
 		rewrite(t, c, "protocol: Redis", "protocol: Redis, redis_option: {hot_keys: {enable: false}}")
 	})
 	c.await("/services", 200, `"state":"running"`)
@@ -87,7 +87,7 @@ func TestHotKeysThatAreSwitchedOff(t *testing.T) {
 }
 
 func TestServicesWithoutHotKeysSaySo(t *testing.T) {
-	c := launch(t, []string{freeAddress(t)}, func(c *child) { rewrite(t, c, "protocol: Redis", "protocol: MySQL") })
+	c := launch(t, []string{testredis.FreeAddress(t)}, func(c *child) { rewrite(t, c, "protocol: Redis", "protocol: MySQL") })
 	c.await("/services", 200, `"state":"failed"`)
 	assert.Empty(t, c.hotKeys(""))
 	status, body := c.get("/hotkeys?service=redis-test")

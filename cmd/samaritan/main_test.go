@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"samaritan/internal/testredis"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -89,7 +91,7 @@ func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 // it at its end, if it has not ended.
 func launch(t *testing.T, nodes []string, change ...func(c *child)) *child {
 	t.Helper()
-	c := &child{t: t, done: make(chan struct{}), admin: freeAddress(t), redis: freeAddress(t), data: filepath.Join(t.TempDir(), "data")}
+	c := &child{t: t, done: make(chan struct{}), admin: testredis.FreeAddress(t), redis: testredis.FreeAddress(t), data: filepath.Join(t.TempDir(), "data")}
 	c.client.Transport = &http.Transport{DisableKeepAlives: true}
 	c.client.Timeout = 10 * time.Second
 	c.cmd = command("-config", writeConfig(t, c.admin, c.redis, nodes), "-data", c.data, "-drain", "2s")
@@ -113,14 +115,6 @@ func launch(t *testing.T, nodes []string, change ...func(c *child)) *child {
 }
 
 // freeAddress is an address that was free a moment ago.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
 func writeConfig(t *testing.T, admin, redis string, nodes []string) string {
 	t.Helper()
 	var b strings.Builder

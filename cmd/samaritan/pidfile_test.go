@@ -6,13 +6,15 @@ import (
 	"strconv"
 	"testing"
 
+	"samaritan/internal/testredis"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 func TestPidFile(t *testing.T) {
 	// A living process with our name: a daemon that waits for a dead cluster.
-	other := launch(t, []string{freeAddress(t)})
+	other := launch(t, []string{testredis.FreeAddress(t)})
 	other.await("/live", 200, "")
 	own := strconv.Itoa(os.Getpid()) + "\n"
 	living := strconv.Itoa(other.cmd.Process.Pid) + "\n"

@@ -95,7 +95,7 @@ func notified(t *testing.T, conn *net.UnixConn, want string) {
 func TestDeadClusterIsNotReadyAndEndsOnSignals(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
-			c := launch(t, []string{freeAddress(t)})
+			c := launch(t, []string{testredis.FreeAddress(t)})
 			c.await("/ready", 503, "service redis-test: ")
 			c.await("/live", 200, "")
 			text, err := os.ReadFile(filepath.Join(c.data, "samaritan.pid"))
@@ -118,7 +118,7 @@ func TestListenAddressInUseIsRetried(t *testing.T) {
 		require.NoError(t, err)
 	}
 	t.Run("until it is free", func(t *testing.T) {
-		c := launch(t, []string{freeAddress(t)}, inUse)
+		c := launch(t, []string{testredis.FreeAddress(t)}, inUse)
 		c.await("/ready", 503, "address already in use")
 		assert.Equal(t, "failed", c.serviceStatus()["state"])
 		assert.Contains(t, c.serviceStatus()["last_error"], "next try at")
@@ -127,7 +127,7 @@ func TestListenAddressInUseIsRetried(t *testing.T) {
 		c.awaitLog("service runs again")
 	})
 	t.Run("SIGTERM ends it meanwhile", func(t *testing.T) {
-		c := launch(t, []string{freeAddress(t)}, inUse)
+		c := launch(t, []string{testredis.FreeAddress(t)}, inUse)
 		defer taken.Close()
 		c.await("/ready", 503, "address already in use")
 		c.signal(syscall.SIGTERM)
@@ -137,7 +137,7 @@ func TestListenAddressInUseIsRetried(t *testing.T) {
 
 func TestAdminAddressInUseIsNotFatal(t *testing.T) {
 	var taken net.Listener
-	c := launch(t, []string{freeAddress(t)}, func(c *child) {
+	c := launch(t, []string{testredis.FreeAddress(t)}, func(c *child) {
 		var err error
 		taken, err = net.Listen("tcp", c.admin)
 		require.NoError(t, err)
@@ -154,13 +154,13 @@ func TestAdminAddressInUseIsNotFatal(t *testing.T) {
 }
 
 func TestShutdownOverHTTP(t *testing.T) {
-	c := launch(t, []string{freeAddress(t)})
+	c := launch(t, []string{testredis.FreeAddress(t)})
 	c.await("/ops/shutdown", 200, `{"msg":"OK"}`)
 	assert.Equal(t, 0, c.exit())
 }
 
 func TestSignalsThatAreNotSupportedAreIgnoredWithAWarning(t *testing.T) {
-	c := launch(t, []string{freeAddress(t)})
+	c := launch(t, []string{testredis.FreeAddress(t)})
 	c.await("/live", 200, "")
 	c.signal(syscall.SIGHUP)
 	c.awaitLog("SIGHUP is ignored")
@@ -170,7 +170,7 @@ func TestSignalsThatAreNotSupportedAreIgnoredWithAWarning(t *testing.T) {
 }
 
 func TestProtocolOfNoBuildFailsVisibly(t *testing.T) {
-	c := launch(t, []string{freeAddress(t)}, func(c *child) {
+	c := launch(t, []string{testredis.FreeAddress(t)}, func(c *child) {
 		file := c.cmd.Args[2]
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
@@ -184,7 +184,7 @@ func TestProtocolOfNoBuildFailsVisibly(t *testing.T) {
 func TestDataDirectoryThatCannotBeUsedIsNotFatal(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	c := launch(t, []string{freeAddress(t)}, func(c *child) {
+	c := launch(t, []string{testredis.FreeAddress(t)}, func(c *child) {
 		c.cmd.Args[4] = filepath.Join(file, "data")
 	})
 	c.awaitLog("cannot use the data directory, going on without")
@@ -198,7 +198,7 @@ func TestFileLimitIsRaisedToTheHardOne(t *testing.T) {
 		hard, want string
 		warn       bool
 	}{{"1000", "(999|1000)", true}, {"4096", "(4095|4096)", false}} {
-		c := launch(t, []string{freeAddress(t)}, func(c *child) {
+		c := launch(t, []string{testredis.FreeAddress(t)}, func(c *child) {
 			shell, err := exec.LookPath("bash")
 			require.NoError(t, err)
 			c.cmd.Path = shell
@@ -214,7 +214,7 @@ func TestFileLimitIsRaisedToTheHardOne(t *testing.T) {
 func TestReaderOfTheLogThatWentAwayEndsNothing(t *testing.T) {
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
-	c := launch(t, []string{freeAddress(t)}, func(c *child) { c.cmd.Stdout = w })
+	c := launch(t, []string{testredis.FreeAddress(t)}, func(c *child) { c.cmd.Stdout = w })
 	require.NoError(t, w.Close())
 	c.await("/live", 200, "")
 	require.NoError(t, r.Close())

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"samaritan/config"
+	"samaritan/internal/testredis"
 )
 
 const patience = 20 * time.Second
@@ -52,9 +53,11 @@ func startDemo(t *testing.T, daemon string, opts options) *running {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	port, err := probe(0)
+	_, port, err := net.SplitHostPort(testredis.FreeAddress(t))
 	require.NoError(t, err)
-	return port
+	n, err := strconv.Atoi(port)
+	require.NoError(t, err)
+	return n
 }
 
 func (r *running) waitReady(t *testing.T) {

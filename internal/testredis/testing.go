@@ -31,6 +31,18 @@ func StartServer(t testing.TB, args ...string) *Node {
 	return n
 }
 
+// FreeAddress returns an address "127.0.0.1:port" for a server of a test. Until the end of the test no
+// other user of this package gets it.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	p, err := reservePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.release)
+	return p.addr()
+}
+
 // check marks the test as failed when err is not nil.
 func check(t testing.TB, err error) {
 	t.Helper()
