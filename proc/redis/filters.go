@@ -2,7 +2,6 @@ package redis
 
 import (
 	"runtime"
-	"strconv"
 
 	"samaritan/internal/eventloop"
 	"samaritan/proc/redis/command"
@@ -231,7 +230,7 @@ func (w *worker) storedBroken(r *filter.Reply, err error) {
 	w.proc.warn.Warn("a stored value cannot be decompressed, the client gets it as it is", "command", r.Info.Name, "key", firstKey(r), "error", err)
 }
 
-// firstKey is the first key of a request, as a text for the log.
+// firstKey is the beginning of the first key of a request.
 func firstKey(r *filter.Reply) string {
 	var p resp.Parser
 	frame := r.Request.Bytes()
@@ -243,7 +242,7 @@ func firstKey(r *filter.Reply) string {
 		return ""
 	}
 	key := argument(frame, p.Args, keys[0])
-	return strconv.QuoteToASCII(string(key[:min(len(key), 100)]))
+	return string(key[:min(len(key), 100)])
 }
 
 // partArgs says where the arguments of a part lie in its frame.
