@@ -6,9 +6,6 @@ import (
 	"errors"
 	"flag"
 	"io"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -103,26 +100,7 @@ func TestFactsAreFound(t *testing.T) {
 	assert.Equal(t, "7.0.15", field("Redis server v=7.0.15 sha=0 malloc=libc", "v="))
 	assert.Equal(t, "0.5.0", field("This is nutcracker-0.5.0\n", "nutcracker-"))
 	assert.Equal(t, "unknown", field("sh: not found", "nutcracker-"))
-	assert.Equal(t, "Example CPU: 3 GHz", cpuModel("processor\t: 0\nmodel name\t: Example CPU: 3 GHz\n"))
-	assert.NotEmpty(t, cpuModel(""))
 	assert.Equal(t, "samaritan dev", firstLine("\nsamaritan dev\nbuilt now\n"))
-}
-
-func TestReadyNeedsBothPortAndPage(t *testing.T) {
-	status := http.StatusServiceUnavailable
-	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		assert.Equal(t, "/ready", r.URL.Path)
-		w.WriteHeader(status)
-	}))
-	defer admin.Close()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	to := &target{addr: l.Addr().String(), admin: strings.TrimPrefix(admin.URL, "http://")}
-	assert.Error(t, to.isReady(t.Context()))
-	status = http.StatusOK
-	assert.NoError(t, to.isReady(t.Context()))
-	l.Close()
-	assert.Error(t, to.isReady(t.Context()))
 }
 
 // TestSamaritanIsStartedAsUsersDo plays the daemon with a script that keeps its

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samaritan/bench/internal/child"
 	"samaritan/bench/internal/report"
 )
 
@@ -35,16 +36,12 @@ func (s *stage) newReport(ctx context.Context) (report.Report, error) {
 
 // machine describes where the benchmark runs.
 func (s *stage) machine(ctx context.Context) (report.Machine, error) {
-	cpuinfo, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return report.Machine{}, err
-	}
 	var uts unix.Utsname
 	if err := unix.Uname(&uts); err != nil {
 		return report.Machine{}, err
 	}
 	m := report.Machine{
-		CPU: cpuModel(string(cpuinfo)), Cores: runtime.NumCPU(), Kernel: unix.ByteSliceToString(uts.Release[:]),
+		CPU: child.CPUModel(), Cores: runtime.NumCPU(), Kernel: unix.ByteSliceToString(uts.Release[:]),
 		Pinned: s.options.pin, Go: strings.TrimPrefix(runtime.Version(), "go"),
 		Connected: fmt.Sprintf("%d masters", masters),
 	}
@@ -85,17 +82,6 @@ func field(text, mark string) string {
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
 	return line
-}
-
-// cpuModel finds the model in /proc/cpuinfo.
-func cpuModel(cpuinfo string) string {
-	for line := range strings.Lines(cpuinfo) {
-		name, value, ok := strings.Cut(line, ":")
-		if ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return runtime.GOARCH
 }
 
 // write prints the tables and writes the files that were asked for.

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"samaritan/bench/internal/samaritan"
 )
 
 // profileLanes profiles the proxy under test once more with each load, apart
@@ -21,7 +23,7 @@ func (s *stage) profileLanes(ctx context.Context, sc scenario, lanes []lane) err
 		return err
 	}
 	for _, l := range lanes {
-		if l.target.admin == "" {
+		if l.target.daemon == nil {
 			continue
 		}
 		for i, g := range l.loads {
@@ -39,13 +41,13 @@ func (s *stage) profileLanes(ctx context.Context, sc scenario, lanes []lane) err
 func profileLoad(ctx context.Context, t *target, g track, path string, d time.Duration) error {
 	fetched := make(chan error, 1)
 	seconds := max(1, int(math.Floor(d.Seconds())))
-	go func() { fetched <- fetchProfile(ctx, t, path, seconds) }()
+	go func() { fetched <- fetchProfile(ctx, t.daemon, path, seconds) }()
 	_, err := g.For(ctx, time.Duration(seconds)*time.Second+d/4)
 	return errors.Join(err, <-fetched)
 }
 
 // fetchProfile writes a CPU profile of some seconds to path.
-func fetchProfile(ctx context.Context, t *target, path string, seconds int) (err error) {
+func fetchProfile(ctx context.Context, d *samaritan.Daemon, path string, seconds int) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -53,5 +55,5 @@ func fetchProfile(ctx context.Context, t *target, path string, seconds int) (err
 	defer func() { err = errors.Join(err, f.Close()) }()
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second+startTimeout)
 	defer cancel()
-	return get(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", t.admin, seconds), f)
+	return d.Get(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", seconds), f)
 }

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -74,9 +73,7 @@ func (s *stage) Close() error {
 		errs = append(errs, s.cluster.Close())
 	}
 	s.starter.Close()
-	if s.dir != "" {
-		errs = append(errs, os.RemoveAll(s.dir))
-	}
+	errs = append(errs, os.RemoveAll(s.dir)) // does nothing when there is none
 	return errors.Join(errs...)
 }
 
@@ -113,24 +110,13 @@ func (s *stage) startServers(ctx context.Context) error {
 }
 
 // pin divides the CPUs, if that is wanted: one for the proxies, the others for
-// all else. It comes before anything is started, because servers and load take
-// their CPUs from this process.
-func (s *stage) pin() error {
-	if !s.options.pin {
-		return nil
+// all else.
+func (s *stage) pin() (err error) {
+	if s.options.pin {
+		s.proxyCPUs, err = child.PinApart()
 	}
-	cpus, err := child.CPUs()
-	if err != nil {
-		return err
-	}
-	if len(cpus) < 2 {
-		return errOneCPU
-	}
-	s.proxyCPUs = cpus[:1]
-	return child.Pin(os.Getpid(), cpus[1:])
+	return err
 }
-
-var errOneCPU = errors.New("-pin needs two CPUs")
 
 // pinServer puts the server that clients ask directly where else the proxies
 // are.
@@ -161,11 +147,6 @@ func (s *stage) requirePrograms() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// mkdir makes a directory for one process.
-func (s *stage) mkdir(name string) (string, error) {
-	return os.MkdirTemp(s.dir, name+"-")
 }
 
 // openTargets starts the proxies, and writes all keys through those that have
@@ -203,10 +184,4 @@ func fill(addr string) error {
 		loadgen.Fill(addr, smallPrefix, strings.Repeat("v", smallValue), smallKeys),
 		loadgen.Fill(addr, largePrefix, strings.Repeat("v", largeValue), largeKeys),
 	)
-}
-
-// writeFile writes a file of a process and returns its path.
-func writeFile(dir, name, text string) (string, error) {
-	path := filepath.Join(dir, name)
-	return path, os.WriteFile(path, []byte(text), 0o600)
 }

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"net/http"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -12,6 +12,7 @@ import (
 
 	"samaritan/bench/internal/child"
 	"samaritan/bench/internal/report"
+	"samaritan/bench/internal/samaritan"
 )
 
 // target is what clients talk to.
@@ -20,10 +21,10 @@ type target struct {
 	addr  string // host:port for clients
 	port  int
 	pid   int           // of the process that is measured
-	admin string        // host:port of Samaritan's admin server, else ""
 	ready time.Duration // from the start of the process until it served
 
-	process *child.Process // nil for Redis itself, which the stage owns
+	process *child.Process    // nil for Redis itself, which the stage owns
+	daemon  *samaritan.Daemon // nil for all but Samaritan
 }
 
 // close ends the target's process.
@@ -51,33 +52,10 @@ func (s *stage) open(ctx context.Context, name string) (*target, error) {
 	case name == report.Peer || s.options.standIn:
 		return s.openTwemproxy(ctx, name)
 	case name == report.Without:
-		return s.openSamaritan(ctx, name, "      redis_option: {hot_keys: {enable: false}}\n")
+		return s.openSamaritan(ctx, name, "hot_keys: {enable: false}")
 	}
 	return s.openSamaritan(ctx, name, "")
 }
-
-// launch starts a proxy and waits until check is content.
-func (s *stage) launch(ctx context.Context, t *target, dir string, check func(context.Context) error, command ...string) (*target, error) {
-	begin := time.Now()
-	p, err := s.starter.Start(child.Options{Dir: dir, CPUs: s.proxyCPUs}, command[0], command[1:]...)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.Await(ctx, check); err != nil {
-		p.Kill()
-		return nil, err
-	}
-	t.ready, t.process, t.pid = time.Since(begin), p, p.PID()
-	return t, nil
-}
-
-// newTarget makes a target with a free port on loopback.
-func newTarget(name string) (*target, error) {
-	port, err := child.FreePort()
-	return &target{name: name, port: port, addr: loopback(port)}, err
-}
-
-func loopback(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 
 // twemproxyConfig is the recommended setup: one connection to each server, made
 // beforehand, and the cheapest way there is to choose one. No server is ever
@@ -97,99 +75,36 @@ const twemproxyConfig = `bench:
 
 // openTwemproxy starts a twemproxy in front of the plain servers.
 func (s *stage) openTwemproxy(ctx context.Context, name string) (*target, error) {
-	t, err := newTarget(name)
-	if err != nil {
+	port, stats, err1 := child.FreePorts()
+	dir, err2 := os.MkdirTemp(s.dir, "twemproxy-")
+	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
-	stats, err := child.FreePort()
-	if err != nil {
-		return nil, err
-	}
-	dir, err := s.mkdir("twemproxy")
-	if err != nil {
-		return nil, err
-	}
+	addr := child.Loopback(port)
 	var config strings.Builder
-	fmt.Fprintf(&config, twemproxyConfig, t.addr)
+	fmt.Fprintf(&config, twemproxyConfig, addr)
 	for i, n := range s.plain {
 		fmt.Fprintf(&config, "   - %s:1 server%d\n", n.Addr(), i+1)
 	}
-	path, err := writeFile(dir, "twemproxy.yml", config.String())
-	if err != nil {
+	path := filepath.Join(dir, "twemproxy.yml")
+	if err := os.WriteFile(path, []byte(config.String()), 0o600); err != nil {
 		return nil, err
 	}
-	return s.launch(ctx, t, dir, child.Accepts(t.addr), twemproxyBinary,
+	p, ready, err := s.starter.Launch(ctx, child.Options{Dir: dir, CPUs: s.proxyCPUs}, child.Accepts(addr), twemproxyBinary,
 		"-c", path, "-a", "127.0.0.1", "-s", strconv.Itoa(stats), "-p", filepath.Join(dir, "twemproxy.pid"), "-o", filepath.Join(dir, "twemproxy.log"))
+	if err != nil {
+		return nil, err
+	}
+	return &target{name: name, addr: addr, port: port, pid: p.PID(), ready: ready, process: p}, nil
 }
 
-// samaritanConfig is the smallest file there is: everything at its default.
-const samaritanConfig = `admin: {bind: {ip: 127.0.0.1, port: %d}}
-static_services:
-  - name: bench
-    config:
-      listener: {address: {ip: 127.0.0.1, port: %d}}
-      protocol: Redis
-%s    endpoints:
-`
-
-// openSamaritan starts the proxy under test in front of the cluster. more is further
-// lines of the service's config.
-func (s *stage) openSamaritan(ctx context.Context, name, more string) (*target, error) {
-	t, err := newTarget(name)
+// openSamaritan starts the proxy under test in front of the cluster. redis is its redis_option.
+func (s *stage) openSamaritan(ctx context.Context, name, redis string) (*target, error) {
+	d, err := samaritan.Start(ctx, s.starter, samaritan.Options{
+		Binary: s.options.proxy, Args: s.options.proxyArgs, Dir: s.dir, CPUs: s.proxyCPUs, Redis: redis, Nodes: s.cluster.Nodes(),
+	})
 	if err != nil {
 		return nil, err
 	}
-	admin, err := child.FreePort()
-	if err != nil {
-		return nil, err
-	}
-	t.admin = loopback(admin)
-	dir, err := s.mkdir(name)
-	if err != nil {
-		return nil, err
-	}
-	var config strings.Builder
-	fmt.Fprintf(&config, samaritanConfig, admin, t.port, more)
-	for _, n := range s.cluster.Nodes() {
-		fmt.Fprintf(&config, "      - address: {ip: 127.0.0.1, port: %d}\n", n.Port())
-	}
-	path, err := writeFile(dir, "samaritan.yaml", config.String())
-	if err != nil {
-		return nil, err
-	}
-	binary, err := filepath.Abs(s.options.proxy)
-	if err != nil {
-		return nil, err
-	}
-	command := append([]string{binary, "-config", path, "-data", dir}, s.options.proxyArgs...)
-	return s.launch(ctx, t, dir, t.isReady, command...)
-}
-
-// isReady checks that clients can connect and that the proxy calls itself
-// ready.
-func (t *target) isReady(ctx context.Context) error {
-	if err := child.Accepts(t.addr)(ctx); err != nil {
-		return err
-	}
-	return get(ctx, "http://"+t.admin+"/ready", io.Discard)
-}
-
-// get copies the body of a page to w. Any status but 200 is an error. The
-// connection is not kept.
-func get(ctx context.Context, url string, w io.Writer) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", url, resp.Status)
-	}
-	_, err = io.Copy(w, resp.Body)
-	return err
+	return &target{name: name, addr: d.Addr, port: d.Port, pid: d.Process.PID(), ready: d.Ready, process: d.Process, daemon: d}, nil
 }

@@ -30,13 +30,12 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
-	"runtime"
-	"strings"
 	"syscall"
 	"time"
 
 	"samaritan/bench/compression/internal/page"
 	"samaritan/bench/compression/internal/trial"
+	"samaritan/bench/internal/outcome"
 )
 
 func main() {
@@ -51,9 +50,6 @@ func main() {
 		os.Exit(1)
 	}
 }
-
-// errBounds says that not all bounds were kept.
-var errBounds = errors.New("bounds not kept")
 
 // run parses the arguments, runs the trials and writes what they found.
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
@@ -94,31 +90,14 @@ func report(ctx context.Context, o trial.Options, docs string, out io.Writer) er
 	if err != nil {
 		return err
 	}
-	summary := trial.Summarize(r.Checks())
+	summary := outcome.Summarize(r.Checks())
 	if _, err := fmt.Fprintf(out, "%s\n%v, in %v\n", page.Text(r), summary, r.Took.Round(time.Second)); err != nil {
 		return err
 	}
 	if docs != "" && o.Only == nil {
-		if err := page.Write(docs, page.About{Date: time.Now(), Machine: machine(), Options: o}, r); err != nil {
+		if err := page.Write(docs, outcome.Here(fmt.Sprintf("%d rounds", o.Rounds)), r); err != nil {
 			return err
 		}
 	}
-	if summary.Missed > 0 {
-		return fmt.Errorf("%w: %v", errBounds, summary)
-	}
-	return nil
-}
-
-// machine describes where the program runs.
-func machine() string {
-	cpu := runtime.GOARCH
-	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(info)) {
-			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-				cpu = strings.TrimSpace(value)
-				break
-			}
-		}
-	}
-	return fmt.Sprintf("%d cores, %s, %s", runtime.NumCPU(), cpu, runtime.Version())
+	return summary.Err()
 }

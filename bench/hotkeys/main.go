@@ -25,12 +25,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"runtime"
-	"strings"
 	"time"
 
 	"samaritan/bench/hotkeys/internal/page"
 	"samaritan/bench/hotkeys/internal/trial"
+	"samaritan/bench/internal/outcome"
 )
 
 func main() {
@@ -43,9 +42,6 @@ func main() {
 		os.Exit(1)
 	}
 }
-
-// errBounds says that not all bounds were kept.
-var errBounds = errors.New("bounds not kept")
 
 // run parses the arguments, runs the trials and writes what they found.
 func run(args []string, out, progress io.Writer) error {
@@ -69,32 +65,14 @@ func run(args []string, out, progress io.Writer) error {
 
 func report(o trial.Options, docs string, out io.Writer) error {
 	r := trial.Run(o)
-	checks := r.Checks()
-	failed := page.Failed(checks)
-	if _, err := fmt.Fprintf(out, "%s\n%d of %d bounds kept, in %v\n", page.Text(r), len(checks)-failed, len(checks), r.Took.Round(time.Second)); err != nil {
+	summary := outcome.Summarize(r.Checks())
+	if _, err := fmt.Fprintf(out, "%s\n%v, in %v\n", page.Text(r), summary, r.Took.Round(time.Second)); err != nil {
 		return err
 	}
 	if docs != "" {
-		if err := page.Write(docs, page.About{Date: time.Now(), Machine: machine(), Options: o}, r); err != nil {
+		if err := page.Write(docs, outcome.Here(fmt.Sprintf("%d seeds", o.Seeds)), r); err != nil {
 			return err
 		}
 	}
-	if failed > 0 {
-		return fmt.Errorf("%w: %d of %d", errBounds, failed, len(checks))
-	}
-	return nil
-}
-
-// machine describes where the program runs.
-func machine() string {
-	cpu := runtime.GOARCH
-	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(info)) {
-			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-				cpu = strings.TrimSpace(value)
-				break
-			}
-		}
-	}
-	return fmt.Sprintf("%d cores, %s, %s", runtime.NumCPU(), cpu, runtime.Version())
+	return summary.Err()
 }

@@ -1,5 +1,5 @@
-// Package markdown makes the tables that benchmarks write, and puts them into pages. It
-// is for the programs around the daemon.
+// Package markdown makes the tables that benchmarks write, and puts text into pages. It
+// is for tests and the programs around the daemon.
 package markdown
 
 import (

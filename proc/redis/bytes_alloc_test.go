@@ -1,15 +1,11 @@
 package redis
 
 import (
-	"bytes"
 	"fmt"
-	"io"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 // TestSteadyStateAllocatesNothing counts the allocations of the whole process while a
@@ -47,33 +43,11 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			exchange(t, p.Addr, commands("MSET "+strings.Join(pairs, " ")))
 			conn := dialWire(t, p.Addr)
-			in, want := []byte(strings.Repeat(c.request, c.depth)), []byte(strings.Repeat(c.reply, c.depth))
-			got := make([]byte, len(want))
 			rounds := max(20_000/c.depth, 1)
 			if c.depth < 10 {
 				rounds = 5000
 			}
-			run := func(n int) (err error) {
-				for range n {
-					if _, err = conn.Write(in); err != nil {
-						return err
-					}
-					if _, err = io.ReadFull(conn, got); err != nil {
-						return err
-					}
-				}
-				return nil
-			}
-			require.NoError(t, run(rounds/4)) // pools fill
-			require.True(t, bytes.Equal(want, got), "%.200q", got)
-
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			err := run(rounds)
-			runtime.ReadMemStats(&after)
-			require.NoError(t, err)
-			per := float64(after.Mallocs-before.Mallocs) / float64(rounds*c.depth)
-			t.Logf("%.5f allocations, %.1f bytes per request", per, float64(after.TotalAlloc-before.TotalAlloc)/float64(rounds*c.depth))
+			per := allocations(t, conn, strings.Repeat(c.request, c.depth), strings.Repeat(c.reply, c.depth), c.depth, rounds)
 			assert.Less(t, per, 0.01)
 		})
 	}

@@ -132,6 +132,36 @@ func heapInUse() int {
 	return int(m.HeapAlloc)
 }
 
+// allocations has a client that makes none itself send a pipeline of requests, rounds times, and
+// returns how many allocations of the whole process come to one request.
+func allocations(t testing.TB, conn net.Conn, pipeline, replies string, requests, rounds int) float64 {
+	t.Helper()
+	in, want, got := []byte(pipeline), []byte(replies), make([]byte, len(replies))
+	run := func(n int) (err error) {
+		for range n {
+			if _, err = conn.Write(in); err != nil {
+				return err
+			}
+			if _, err = io.ReadFull(conn, got); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	require.NoError(t, run(rounds/4)) // pools fill
+	require.True(t, bytes.Equal(want, got), "%.200q", got)
+
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := run(rounds)
+	runtime.ReadMemStats(&after)
+	require.NoError(t, err)
+	all := float64(rounds * requests)
+	per := float64(after.Mallocs-before.Mallocs) / all
+	t.Logf("%.5f allocations, %.1f bytes per request", per, float64(after.TotalAlloc-before.TotalAlloc)/all)
+	return per
+}
+
 // onWorkers runs fn for each worker of the proxy on its loop and waits.
 func (p *testProxy) onWorkers(fn func(*worker)) {
 	for _, w := range p.allWorkers() {

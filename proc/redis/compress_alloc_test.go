@@ -1,14 +1,10 @@
 package redis
 
 import (
-	"bytes"
-	"io"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"samaritan/proc/redis/compress"
 )
@@ -42,29 +38,7 @@ func TestSteadyStateOfCompressionAllocatesNothing(t *testing.T) {
 				must(t, setup, "MSET", "a", v, "b", v, "{a}2", v)
 				must(t, setup, "HSET", "h", "f", v)
 				conn := dialWire(t, r.on.Addr)
-				in, want := []byte(strings.Repeat(c.request, c.depth)), []byte(strings.Repeat(c.reply, c.depth))
-				got := make([]byte, len(want))
-				run := func(n int) (err error) {
-					for range n {
-						if _, err = conn.Write(in); err != nil {
-							return err
-						}
-						if _, err = io.ReadFull(conn, got); err != nil {
-							return err
-						}
-					}
-					return nil
-				}
-				const rounds = 400
-				require.NoError(t, run(rounds/4)) // pools fill
-				require.True(t, bytes.Equal(want, got), "%.200q", got)
-				var before, after runtime.MemStats
-				runtime.ReadMemStats(&before)
-				err := run(rounds)
-				runtime.ReadMemStats(&after)
-				require.NoError(t, err)
-				per := float64(after.Mallocs-before.Mallocs) / float64(rounds*c.depth)
-				t.Logf("%.5f allocations, %.1f bytes per request", per, float64(after.TotalAlloc-before.TotalAlloc)/float64(rounds*c.depth))
+				per := allocations(t, conn, strings.Repeat(c.request, c.depth), strings.Repeat(c.reply, c.depth), c.depth, 400)
 				assert.Less(t, per, 0.1) // others in the process allocate some, now and then
 			})
 		}

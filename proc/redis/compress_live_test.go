@@ -2,8 +2,6 @@ package redis
 
 import (
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -28,7 +26,7 @@ func TestCompressionChangesLive(t *testing.T) {
 		{Threshold: 1},
 		level(compress.Snappy, 0, 1), level(compress.Zstd, 1, 500), nil,
 	}
-	var keepers []*keeper
+	var all []*keeper
 	for i := range 6 {
 		name := fmt.Sprint("session", i)
 		var keys []string
@@ -37,29 +35,11 @@ func TestCompressionChangesLive(t *testing.T) {
 		}
 		k := newKeeper(t, p.Addr, name, uint64(i), keys...)
 		k.texts, k.large = true, i == 0
-		keepers = append(keepers, k)
+		all = append(all, k)
 	}
-	var rounds atomic.Int64
-	done := make(chan struct{})
-	var running sync.WaitGroup
-	for _, k := range keepers {
-		running.Go(func() {
-			for {
-				select {
-				case <-done:
-					return
-				default:
-				}
-				if !k.round(t, noError) {
-					return
-				}
-				rounds.Add(1)
-			}
-		})
-	}
+	sessions := startKeepers(t, all)
 	for i := range 4 * len(configs) {
-		until := rounds.Load() + 10
-		eventually(t, func() bool { return rounds.Load() >= until || t.Failed() }, "the sessions go on")
+		sessions.more(t, 10)
 		p.change(t, func(o *protocol.RedisOption) {
 			o.Compression = configs[i%len(configs)]
 			o.HotKeys = &redis.HotKeys{Enable: proto.Bool(i%3 != 0)}
@@ -68,14 +48,7 @@ func TestCompressionChangesLive(t *testing.T) {
 			break
 		}
 	}
-	close(done)
-	running.Wait()
-	conn := connect(t, other.Addr)
-	for _, k := range keepers {
-		for _, key := range k.keys {
-			same(t, k.value[key], must(t, conn, "GET", key), key, "at the end")
-		}
-	}
+	sessions.check(t, other.Addr)
 	got := p.compressionStats()
 	for _, name := range []string{"snappy.compressed_total", "zstd.compressed_total", "snappy.decompressed_total", "zstd.decompressed_total", "offloaded_total"} {
 		assert.Positive(t, got[name], name)

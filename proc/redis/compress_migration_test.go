@@ -127,61 +127,82 @@ func (k *keeper) check(t testing.TB, want, got any, written []string, command []
 
 func noError(string) bool { return false }
 
+// keepers are sessions that go on side by side until they are stopped, or one of them fails.
+type keepers struct {
+	all     []*keeper
+	rounds  atomic.Int64 // of all together
+	stopped atomic.Bool
+	running sync.WaitGroup
+}
+
+// startKeepers lets sessions run; none of them may see an error.
+func startKeepers(t testing.TB, all []*keeper) *keepers {
+	s := &keepers{all: all}
+	t.Cleanup(s.stop)
+	for _, k := range all {
+		s.running.Go(func() {
+			for !s.stopped.Load() && k.round(t, noError) {
+				s.rounds.Add(1)
+			}
+		})
+	}
+	return s
+}
+
+// more returns after n more rounds, or when the test has failed.
+func (s *keepers) more(t testing.TB, n int64) {
+	t.Helper()
+	until := s.rounds.Load() + n
+	eventually(t, func() bool { return s.rounds.Load() >= until || t.Failed() }, "the sessions go on")
+}
+
+// stop returns when all have ended. It is idempotent.
+func (s *keepers) stop() {
+	s.stopped.Store(true)
+	s.running.Wait()
+}
+
+// check stops the sessions, and reads at addr what they have written last.
+func (s *keepers) check(t testing.TB, addr string) {
+	t.Helper()
+	s.stop()
+	conn := connect(t, addr)
+	for _, k := range s.all {
+		for _, key := range k.keys {
+			same(t, k.value[key], must(t, conn, "GET", key), key, "at the end")
+		}
+	}
+}
+
 // Values are compressed once and decompressed once while their slot moves.
 func TestCompressedValuesOfASlotThatMoves(t *testing.T) {
 	const slot = 4321
 	eachAlgorithm(t, func(t *testing.T, a compress.Algorithm) {
 		r := startCompressing(t, compressing(a))
-		var keepers []*keeper
+		var all []*keeper
 		for i := range 4 {
 			name := fmt.Sprint("session", i)
 			keys := []string{key(slot, name+"a"), key(slot, name+"b"), key(slot, name+"c"), key(uint16(9000+i), name)}
-			keepers = append(keepers, newKeeper(t, r.on.Addr, name, uint64(i), keys...))
+			all = append(all, newKeeper(t, r.on.Addr, name, uint64(i), keys...))
 		}
-		var rounds atomic.Int64
-		done := make(chan struct{})
-		var running sync.WaitGroup
-		for _, k := range keepers {
-			running.Go(func() {
-				for {
-					select {
-					case <-done:
-						return
-					default:
-					}
-					if !k.round(t, noError) {
-						return
-					}
-					rounds.Add(1)
-				}
-			})
-		}
-		more := func(n int64) {
-			until := rounds.Load() + n
-			eventually(t, func() bool { return rounds.Load() >= until || t.Failed() }, "the sessions go on")
-		}
+		sessions := startKeepers(t, all)
 		m := &mover{c: r.cluster, slot: slot}
 		for range 3 {
-			more(20)
+			sessions.more(t, 20)
 			m.begin(t)
-			more(20)
+			sessions.more(t, 20)
 			_, err := r.cluster.MigrateKeys(slot, 5)
 			require.NoError(t, err)
-			more(20)
+			sessions.more(t, 20)
 			require.NoError(t, r.cluster.FinishMigrate(slot))
-			more(20)
+			sessions.more(t, 20)
 			if t.Failed() {
 				break
 			}
 		}
-		close(done)
-		running.Wait()
+		sessions.check(t, r.off.Addr)
 		owner := r.cluster.Master(slot)
-		off := connect(t, r.off.Addr)
-		for _, k := range keepers {
-			for _, key := range k.keys {
-				same(t, k.value[key], must(t, off, "GET", key), key, "at the end")
-			}
+		for _, k := range all {
 			for _, key := range k.keys[:3] {
 				raw := owner.MustDo(t, "GET", key).(string)
 				_, like := compress.Detect([]byte(k.value[key]))

@@ -3,7 +3,6 @@ package redis
 import (
 	"fmt"
 	"io"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -346,24 +345,7 @@ func TestHotKeysAllocateNothing(t *testing.T) {
 			p.forget()
 			conn := dialWire(t, p.Addr)
 			expectReply(t, conn, "+OK\r\n", "CLIENT", "SETNAME", "orders")
-			in, got := []byte(c.request), make([]byte, len(c.reply))
-			run := func(n int) {
-				for range n {
-					_, err := conn.Write(in)
-					require.NoError(t, err)
-					_, err = io.ReadFull(conn, got)
-					require.NoError(t, err)
-				}
-			}
-			run(200)
-			require.Equal(t, c.reply, string(got))
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			run(500)
-			runtime.ReadMemStats(&after)
-			per := float64(after.Mallocs-before.Mallocs) / float64(500*strings.Count(c.request, "*"))
-			t.Logf("%.4f allocations per request", per)
-			assert.Less(t, per, 0.01)
+			assert.Less(t, allocations(t, conn, c.request, c.reply, strings.Count(c.request, "*"), 500), 0.01)
 			p.mergeOnce()
 			assert.NotEmpty(t, p.hotKeys().Keys)
 		})

@@ -188,20 +188,10 @@ func TestCountersOfANodeThatComesAndGoesDoNotPileUp(t *testing.T) {
 	p := startProxy(t, proxyOptions{}, addrs(nodes)...).ready(t).still(t)
 	conn := connect(t, p.Addr)
 	name := key(16000, "k")
-	both, one := slotsReply(nodes[0].Port, nodes[1].Port), slotsReply(nodes[0].Port)
-	for round := range 5 {
+	for range 5 {
 		must(t, conn, "GET", name)
-		for _, slots := range []string{one, both} {
-			for _, n := range nodes {
-				n.setSlots(slots)
-			}
-			p.topology.trigger(causeMoved, "")
-			eventually(t, func() bool {
-				known := 0
-				p.onWorkers(func(w *worker) { known += btoi(w.nodes[nodes[1].Addr] != nil) })
-				return known > 0 == (slots == both)
-			}, fmt.Sprint("round ", round))
-		}
+		p.reshards(t, nodes, 1)
+		p.reshards(t, nodes, 2)
 	}
 	p.onWorkers(func(w *worker) { assert.LessOrEqual(t, len(w.counted()), 2, "297 KiB each, for up to an hour") })
 }
@@ -233,25 +223,8 @@ func TestLargeAndManyKeysAllocateNothing(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			const depth = 20
 			conn := dialWire(t, p.Addr)
-			in := []byte(strings.Repeat(c.request, depth))
-			got := make([]byte, len(exchange(t, p.Addr, string(in))))
-			run := func(n int) {
-				for range n {
-					_, err := conn.Write(in)
-					require.NoError(t, err)
-					_, err = io.ReadFull(conn, got)
-					require.NoError(t, err)
-				}
-			}
-			run(200)
-			const rounds = 500
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			run(rounds)
-			runtime.ReadMemStats(&after)
-			per := float64(after.Mallocs-before.Mallocs) / float64(rounds*depth)
-			t.Logf("%.4f allocations, %.1f bytes per request", per, float64(after.TotalAlloc-before.TotalAlloc)/(rounds*depth))
-			assert.Less(t, per, 0.05)
+			in := strings.Repeat(c.request, depth)
+			assert.Less(t, allocations(t, conn, in, exchange(t, p.Addr, in), depth, 500), 0.05)
 		})
 	}
 }

@@ -85,15 +85,7 @@ func TestHitsAtANodeThatLeavesAreStillMerged(t *testing.T) {
 		must(t, conn, "GET", leaving)
 	}
 	must(t, conn, "GET", key(1, "stays"))
-	for _, n := range nodes {
-		n.setSlots(slotsReply(nodes[0].Port))
-	}
-	p.topology.trigger(causeMoved, "")
-	eventually(t, func() bool {
-		gone := true
-		p.onWorkers(func(w *worker) { gone = gone && w.nodes[nodes[1].Addr] == nil })
-		return gone
-	}, "the node is forgotten")
+	p.reshards(t, nodes, 1)
 	must(t, conn, "GET", leaving)
 
 	k := p.counted()[leaving]
@@ -115,20 +107,10 @@ func TestANodeThatComesBackIsCountedOnAtOnce(t *testing.T) {
 	p := startProxy(t, proxyOptions{}, addrs(nodes)...).ready(t).still(t)
 	conn := connect(t, p.Addr)
 	name := key(16000, "k")
-	both, one := slotsReply(nodes[0].Port, nodes[1].Port), slotsReply(nodes[0].Port)
-	for round := range 3 {
+	for range 3 {
 		must(t, conn, "GET", name)
-		for _, slots := range []string{one, both} {
-			for _, n := range nodes {
-				n.setSlots(slots)
-			}
-			p.topology.trigger(causeMoved, "")
-			eventually(t, func() bool {
-				known := 0
-				p.onWorkers(func(w *worker) { known += btoi(w.nodes[nodes[1].Addr] != nil) })
-				return known > 0 == (slots == both)
-			}, fmt.Sprint("round ", round))
-		}
+		p.reshards(t, nodes, 1)
+		p.reshards(t, nodes, 2)
 	}
 	k := p.counted()[name]
 	assert.EqualValues(t, 3, k.Count)
@@ -167,16 +149,7 @@ func TestHotKeysAreSwitchedOffAndOnLive(t *testing.T) {
 func TestRepliesMayComeAfterHotKeysWereSwitchedOffAndOn(t *testing.T) {
 	n := startStub(t)
 	p := startProxy(t, proxyOptions{}, n.Addr).ready(t).still(t)
-	hold := make(chan struct{})
-	n.does(func(_ *stubConn, args []string) bool {
-		if args[0] == "GET" {
-			select {
-			case <-hold:
-			case <-n.ended:
-			}
-		}
-		return false
-	})
+	hold := n.holds("GET")
 	conn, other := connect(t, p.Addr), connect(t, p.Addr)
 	require.NoError(t, conn.Send(cmd("GET", "a"), cmd("GET", "b")))
 	eventually(t, func() bool { return n.count("GET") > 0 }, "sent")

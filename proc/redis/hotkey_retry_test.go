@@ -116,16 +116,7 @@ func TestRequestsWithoutAReplyAreCounted(t *testing.T) {
 // all the same.
 func TestBytesOfRepliesThatComeInTheNextIntervalAreCounted(t *testing.T) {
 	n := startStub(t)
-	hold := make(chan struct{})
-	n.does(func(_ *stubConn, args []string) bool {
-		if args[0] == "GET" {
-			select {
-			case <-hold:
-			case <-n.ended:
-			}
-		}
-		return false
-	})
+	hold := n.holds("GET")
 	p := startProxy(t, proxyOptions{}, n.Addr).ready(t).still(t)
 	conn := connect(t, p.Addr)
 	require.NoError(t, conn.Send(cmd("GET", "k")))

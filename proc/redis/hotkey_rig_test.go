@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -37,6 +38,28 @@ func (p *testProxy) still(t testing.TB) *testProxy {
 func (p *testProxy) forget() {
 	p.resetHotKeys()
 	p.onWorkers(func(w *worker) { w.hot.Pace(w.loop.Now()) })
+}
+
+// reshards lets the first nodes have all slots, and returns when the proxy knows those and no others.
+func (p *testProxy) reshards(t testing.TB, nodes []*stub, owners int) {
+	t.Helper()
+	var ports []int
+	for _, n := range nodes[:owners] {
+		ports = append(ports, n.Port)
+	}
+	for _, n := range nodes {
+		n.setSlots(slotsReply(ports...))
+	}
+	p.topology.trigger(causeMoved, "")
+	eventually(t, func() bool {
+		taken := true
+		p.onWorkers(func(w *worker) {
+			for i, n := range nodes {
+				taken = taken && (w.nodes[n.Addr] != nil) == (i < owners)
+			}
+		})
+		return taken
+	}, fmt.Sprint("the slots are at ", ports))
 }
 
 // counted takes what was counted at nodes, and returns which these are.

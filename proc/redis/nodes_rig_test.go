@@ -134,6 +134,21 @@ func hangsOn(arg string) func(*stubConn, []string) bool {
 	}
 }
 
+// holds makes the node answer a command only when what is returned has been closed.
+func (n *stub) holds(command string) chan<- struct{} {
+	hold := make(chan struct{})
+	n.does(func(_ *stubConn, args []string) bool {
+		if args[0] == command {
+			select {
+			case <-hold:
+			case <-n.ended:
+			}
+		}
+		return false
+	})
+	return hold
+}
+
 func (n *stub) setSlots(reply string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -107,6 +108,16 @@ func TestAwaitEndsWithTheProcess(t *testing.T) {
 	assert.ErrorContains(t, err, "exit status 1")
 }
 
+func TestAwaitEndsWithTheContext(t *testing.T) {
+	s := NewStarter()
+	defer s.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	errNotYet := errors.New("not yet")
+	_, _, err := s.Launch(ctx, Options{Dir: t.TempDir()}, func(context.Context) error { cancel(); return errNotYet }, "sleep", "60")
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.ErrorIs(t, err, errNotYet)
+}
+
 func TestCloseKillsWhatStillRuns(t *testing.T) {
 	s := NewStarter()
 	p, err := s.Start(Options{Dir: t.TempDir()}, "sleep", "60")
@@ -154,14 +165,31 @@ func TestPinnedChildSeesItsCPUs(t *testing.T) {
 	require.NoError(t, Pin(p.PID(), cpus[len(cpus)-1:]))
 }
 
-func TestFreePortIsAccepted(t *testing.T) {
-	port, err := FreePort()
+func TestFreePortsAreAccepted(t *testing.T) {
+	port, admin, err := FreePorts()
 	require.NoError(t, err)
-	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
-	require.NoError(t, err)
-	assert.NoError(t, Accepts(l.Addr().String())(t.Context()))
-	require.NoError(t, l.Close())
-	assert.Error(t, Accepts(l.Addr().String())(t.Context()))
+	for _, addr := range []string{Loopback(port), Loopback(admin)} {
+		l, err := net.Listen("tcp4", addr)
+		require.NoError(t, err)
+		assert.NoError(t, Accepts(addr)(t.Context()))
+		require.NoError(t, l.Close())
+		assert.Error(t, Accepts(addr)(t.Context()))
+	}
+}
+
+// Two draws of one port each would meet in one of some thousand cases.
+func TestFreePortsDiffer(t *testing.T) {
+	for range 3 * portCount {
+		port, admin, err := FreePorts()
+		require.NoError(t, err)
+		require.NotEqual(t, port, admin)
+	}
+}
+
+func TestCPUHasAModel(t *testing.T) {
+	assert.Equal(t, "Example CPU: 3 GHz", cpuModel("processor\t: 0\nmodel name\t: Example CPU: 3 GHz\n"))
+	assert.Equal(t, runtime.GOARCH, cpuModel(""))
+	assert.NotEmpty(t, CPUModel())
 }
 
 func TestRaiseFilesReportsWhatItGot(t *testing.T) {

@@ -6,7 +6,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -20,17 +22,33 @@ const (
 	portCount = 6000
 )
 
-// FreePort returns a port of 127.0.0.1 that nobody listens on right now.
-func FreePort() (int, error) {
+// FreePorts returns two different ports of 127.0.0.1 that nobody listens on right now: one for
+// clients and one for whoever looks after the process.
+func FreePorts() (port, admin int, err error) {
+	port, l1, err := drawPort()
+	if err != nil {
+		return 0, 0, err
+	}
+	admin, l2, err := drawPort() // not the same, as that one is taken until both are drawn
+	if err != nil {
+		return 0, 0, errors.Join(err, l1.Close())
+	}
+	return port, admin, errors.Join(l1.Close(), l2.Close())
+}
+
+// drawPort listens on a port that was free.
+func drawPort() (int, net.Listener, error) {
 	for range 1000 {
 		port := firstPort + rand.IntN(portCount)
-		l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			return port, l.Close()
+		if l, err := net.Listen("tcp4", Loopback(port)); err == nil {
+			return port, l, nil
 		}
 	}
-	return 0, fmt.Errorf("no free port from %d to %d", firstPort, firstPort+portCount-1)
+	return 0, nil, fmt.Errorf("no free port from %d to %d", firstPort, firstPort+portCount-1)
 }
+
+// Loopback is the address of a port of this machine, as host:port.
+func Loopback(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 
 // RaiseFiles raises the limit of open files, for this process and those it
 // starts, to want or as far as the kernel lets it. It returns the new limit.
@@ -72,6 +90,21 @@ func Pin(pid int, cpus []int) error {
 	return nil
 }
 
+// PinApart binds this process, and all that it starts without CPUs of its own, to its CPUs but the
+// first, and returns that one: for what is measured. It comes before anything is started.
+func PinApart() (first []int, err error) {
+	cpus, err := CPUs()
+	if err != nil {
+		return nil, err
+	}
+	if len(cpus) < 2 {
+		return nil, errOneCPU
+	}
+	return cpus[:1], Pin(os.Getpid(), cpus[1:])
+}
+
+var errOneCPU = errors.New("-pin needs two CPUs")
+
 // CPUs returns the numbers of the CPUs that this process may run on, in order.
 func CPUs() ([]int, error) {
 	var set unix.CPUSet
@@ -85,6 +118,26 @@ func CPUs() ([]int, error) {
 		}
 	}
 	return cpus, nil
+}
+
+// CPUModel is the model of the CPUs, or only their architecture where Linux does not know it.
+func CPUModel() string {
+	cpuinfo, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return runtime.GOARCH
+	}
+	return cpuModel(string(cpuinfo))
+}
+
+// cpuModel finds the model in /proc/cpuinfo.
+func cpuModel(cpuinfo string) string {
+	for line := range strings.Lines(cpuinfo) {
+		name, value, ok := strings.Cut(line, ":")
+		if ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
 }
 
 func cpuSet(cpus []int) unix.CPUSet {

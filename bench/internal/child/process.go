@@ -55,8 +55,8 @@ func (p *Process) LogTail() string {
 	return strings.TrimSpace(string(log[max(0, len(log)-2048):]))
 }
 
-// Await polls check every millisecond until it returns nil. It gives up with
-// check's error when the context is done, and when the process ends.
+// Await polls check every millisecond until it returns nil. It gives up when the
+// context is done, with its error and check's, and when the process ends.
 func (p *Process) Await(ctx context.Context, check func(context.Context) error) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
@@ -70,7 +70,7 @@ func (p *Process) Await(ctx context.Context, check func(context.Context) error) 
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready: %w: %s", p.cmd.Path, err, p.LogTail())
+			return fmt.Errorf("%s is not ready: %w: %w: %s", p.cmd.Path, ctx.Err(), err, p.LogTail())
 		case <-tick.C:
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -117,6 +118,21 @@ func (s *Starter) Start(o Options, name string, args ...string) (*Process, error
 	s.started = append(s.started, p)
 	s.mu.Unlock()
 	return p, nil
+}
+
+// Launch starts a process and waits until check is content; ready is how long that took. When it
+// fails the process is killed.
+func (s *Starter) Launch(ctx context.Context, o Options, check func(context.Context) error, command ...string) (p *Process, ready time.Duration, err error) {
+	begin := time.Now()
+	p, err = s.Start(o, command[0], command[1:]...)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := p.Await(ctx, check); err != nil {
+		p.Kill()
+		return nil, 0, err
+	}
+	return p, time.Since(begin), nil
 }
 
 // Output runs a process to its end and returns what it wrote to its standard

@@ -3,37 +3,28 @@ package command
 import (
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"samaritan/internal/markdown"
 )
 
 var update = flag.Bool("update", false, "write the generated part of docs/commands.md anew")
 
 const (
 	docsPage  = "../../../docs/commands.md"
-	docsBegin = "<!-- commands:begin: written by go test ./proc/redis/command -update -->\n"
-	docsEnd   = "<!-- commands:end -->\n"
+	docsBegin = "<!-- commands:begin: written by go test ./proc/redis/command -update -->"
+	docsEnd   = "<!-- commands:end -->"
 )
 
 // The page for users lists every command under what is done with it. Whoever changes the table
 // runs this test with -update.
 func TestDocsListEveryCommandByItsHandling(t *testing.T) {
-	page, err := os.ReadFile(docsPage)
-	require.NoError(t, err)
-	before, rest, ok := strings.Cut(string(page), docsBegin)
-	require.True(t, ok, "no begin of the generated part")
-	_, after, ok := strings.Cut(rest, docsEnd)
-	require.True(t, ok, "no end of the generated part")
-	want := before + docsBegin + "\n" + commandsForDocs() + docsEnd + after
-	if *update {
-		require.NoError(t, os.WriteFile(docsPage, []byte(want), 0o644))
-		return
-	}
-	require.Equal(t, want, string(page), "run: go test ./proc/redis/command -run TestDocs -update")
+	err := markdown.Keep(docsPage, docsBegin, docsEnd, commandsForDocs(), *update)
+	require.NoError(t, err, "run: go test ./proc/redis/command -run TestDocs -update")
 }
 
 // docsSection is the commands that are handled alike.

@@ -3,13 +3,13 @@ package filter
 import (
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"samaritan/internal/markdown"
 	"samaritan/proc/redis/command"
 	"samaritan/proc/redis/resp"
 )
@@ -18,25 +18,15 @@ var updateDocs = flag.Bool("update", false, "write the generated part of docs/co
 
 const (
 	docsPage  = "../../../docs/compression.md"
-	docsBegin = "<!-- compressed-commands:begin: written by go test ./proc/redis/filter -run TestDocs -update -->\n"
-	docsEnd   = "<!-- compressed-commands:end -->\n"
+	docsBegin = "<!-- compressed-commands:begin: written by go test ./proc/redis/filter -run TestDocs -update -->"
+	docsEnd   = "<!-- compressed-commands:end -->"
 )
 
 // The page for users lists every command that compression has to do with. Whoever changes the rules
 // runs this test with -update.
 func TestDocsListWhatCompressionDoesWithCommands(t *testing.T) {
-	page, err := os.ReadFile(docsPage)
-	require.NoError(t, err)
-	before, rest, ok := strings.Cut(string(page), docsBegin)
-	require.True(t, ok, "no begin of the generated part")
-	_, after, ok := strings.Cut(rest, docsEnd)
-	require.True(t, ok, "no end of the generated part")
-	want := before + docsBegin + "\n" + rulesForDocs(t) + "\n" + docsEnd + after
-	if *updateDocs {
-		require.NoError(t, os.WriteFile(docsPage, []byte(want), 0o644))
-		return
-	}
-	require.Equal(t, want, string(page), "run: go test ./proc/redis/filter -run TestDocs -update")
+	err := markdown.Keep(docsPage, docsBegin, docsEnd, rulesForDocs(t), *updateDocs)
+	require.NoError(t, err, "run: go test ./proc/redis/filter -run TestDocs -update")
 }
 
 // rulesForDocs renders a table with a line for each thing that may be done with a command.

@@ -95,6 +95,14 @@ type progress struct {
 	changed bool
 }
 
+// goesOn takes up what a filter says, and reports whether the next one is to see it.
+func (p *progress) goesOn(v Verdict) bool {
+	if v == Changed {
+		p.changed = true
+	}
+	return v == Pass || v == Changed
+}
+
 func (p *progress) verdict() Verdict {
 	if p.changed {
 		return Changed
@@ -236,11 +244,7 @@ func (c *Chain) WantsReply(info *command.Info, note *Note, reply []byte) bool {
 func (c *Chain) Request(r *Request) Verdict {
 	for r.passed < len(c.request) {
 		r.passed++
-		switch v := c.request[r.passed-1](r); v {
-		case Pass:
-		case Changed:
-			r.changed = true
-		default:
+		if v := c.request[r.passed-1](r); !r.goesOn(v) {
 			return v
 		}
 	}
@@ -259,11 +263,7 @@ func (c *Chain) Sent(r *Sending) {
 func (c *Chain) Reply(r *Reply) Verdict {
 	for r.passed < len(c.reply) {
 		r.passed++
-		switch v := c.reply[r.passed-1](r); v {
-		case Pass:
-		case Changed:
-			r.changed = true
-		default:
+		if v := c.reply[r.passed-1](r); !r.goesOn(v) {
 			return v
 		}
 	}

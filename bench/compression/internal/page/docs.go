@@ -1,12 +1,11 @@
 package page
 
 import (
-	"fmt"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"samaritan/bench/compression/internal/trial"
+	"samaritan/bench/internal/outcome"
 	"samaritan/internal/markdown"
 )
 
@@ -16,17 +15,9 @@ const (
 	docsEnd   = "<!-- bench-compression:end -->"
 )
 
-// About says where and when the trials ran.
-type About struct {
-	Date    time.Time
-	Machine string
-	Options trial.Options
-}
-
 // Write replaces what is between the markers of the page in dir.
-func Write(dir string, about About, r *trial.Results) error {
-	head := fmt.Sprintf("Measured %s in %v on %s, %d rounds: %v.\n\n", about.Date.UTC().Format(time.DateOnly),
-		r.Took.Round(time.Second), about.Machine, about.Options.Rounds, trial.Summarize(r.Checks()))
+func Write(dir string, about outcome.About, r *trial.Results) error {
+	head := about.Head(r.Took, r.Checks())
 	if r.Quick {
 		head += "This was a quick run: times mean nothing.\n\n"
 	}
@@ -35,7 +26,7 @@ func Write(dir string, about About, r *trial.Results) error {
 
 // Text is everything for the terminal.
 func Text(r *trial.Results) string {
-	return sections(r, "", false) + Bounds(r.Checks())
+	return sections(r, "", false) + outcome.Table(r.Checks())
 }
 
 // sections are all tables with their headings, and notes for those who were not there.

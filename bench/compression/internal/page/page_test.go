@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"samaritan/bench/compression/internal/trial"
+	"samaritan/bench/internal/outcome"
 	"samaritan/internal/markdown"
 )
 
@@ -45,8 +46,8 @@ func TestTablesHaveTheFigures(t *testing.T) {
 		{CostTable(r.Costs, trial.Snappy, trial.Zstd), `GET +\| 64 bytes json \| +10\.0 \| +16\.0 \| +1\.600 \| +1\.50–2\.00 \| +30\.0 \| +3\.000 \| +3\.00–3\.00 \| 2\.20, snappy`},
 		{CostTable(r.Untouched, trial.Below, trial.Again), `1\.00 \| +2\.00 \| +2\.000 .* 1\.010 .* 1\.02, below`},
 		{LatencyTable(r.Latencies), `16 +\| +0\.100 \| 1\.100 \| +0\.200 \| 1\.200 \| +0\.300 \| 1\.300`},
-		{Bounds(r.Checks()), `CPU time, snappy: GET, 64 bytes json +\| +<= 2\.20 times off \| +1\.600 \(1\.50–2\.00\) \| PASS`},
-		{Bounds(r.Checks()), `CPU time, below: GET, 64 bytes json +\| +<= 1\.02 times off \| +2\.000 \(2\.00–2\.00\) \| FAIL`},
+		{outcome.Table(r.Checks()), `CPU time, snappy: GET, 64 bytes json +\| +<= 2\.20 times off \| +1\.600 \(1\.50–2\.00\) \| PASS`},
+		{outcome.Table(r.Checks()), `CPU time, below: GET, 64 bytes json +\| +<= 1\.02 times off \| +2\.000 \(2\.00–2\.00\) \| FAIL`},
 	} {
 		assert.Regexp(t, c.want, c.table)
 	}
@@ -56,7 +57,7 @@ func TestPageKeepsWhatIsAroundTheTables(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, docsPage)
 	require.NoError(t, os.WriteFile(path, []byte("# Before\n"+docsBegin+"\nstale\n"+docsEnd+"\nAfter\n"), 0o600))
-	about := About{Date: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Machine: "a machine", Options: trial.Full()}
+	about := outcome.About{Date: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Machine: "a machine", Extent: "15 rounds"}
 	for range 2 {
 		require.NoError(t, Write(dir, about, results()))
 		text, err := os.ReadFile(path)
@@ -76,5 +77,5 @@ func TestPageKeepsWhatIsAroundTheTables(t *testing.T) {
 func TestPageNeedsItsMarkers(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, docsPage), []byte("# Without\n"), 0o600))
-	assert.ErrorIs(t, Write(dir, About{}, results()), markdown.ErrMarkers)
+	assert.ErrorIs(t, Write(dir, outcome.About{}, results()), markdown.ErrMarkers)
 }

@@ -9,16 +9,6 @@ import (
 	"samaritan/internal/markdown"
 )
 
-// Bounds lists every bound, and whether it was kept.
-func Bounds(checks []trial.Check) string {
-	t := &markdown.Table{Left: 1}
-	t.Add("bound", "wanted", "measured", "")
-	for _, c := range checks {
-		t.Add(c.Name, c.Bound, c.Value, string(c.Verdict))
-	}
-	return t.String()
-}
-
 // RatioTable has a line for each kind of value.
 func RatioTable(all []trial.Ratio) string {
 	t := &markdown.Table{Left: 1}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -41,17 +40,14 @@ func Open(ctx context.Context, o Options) (_ *Stand, err error) {
 	if _, err := exec.LookPath(o.Binary); err != nil {
 		return nil, fmt.Errorf("%w: run `make build`", err)
 	}
-	s := &Stand{starter: child.NewStarter()}
+	s := &Stand{binary: o.Binary, starter: child.NewStarter()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if s.binary, err = filepath.Abs(o.Binary); err != nil {
-		return nil, err
-	}
 	if o.Pin {
-		if err := s.pin(); err != nil {
+		if s.cpus, err = child.PinApart(); err != nil {
 			return nil, err
 		}
 	}
@@ -64,33 +60,14 @@ func Open(ctx context.Context, o Options) (_ *Stand, err error) {
 	return s, err
 }
 
-// pin divides the CPUs. It comes before anything is started, because the servers take theirs from this
-// process.
-func (s *Stand) pin() error {
-	cpus, err := child.CPUs()
-	if err != nil {
-		return err
-	}
-	if len(cpus) < 2 {
-		return errOneCPU
-	}
-	s.cpus = cpus[:1]
-	return child.Pin(os.Getpid(), cpus[1:])
-}
-
-var errOneCPU = errors.New("-pin needs two CPUs")
-
 // Close ends all processes and removes their files.
 func (s *Stand) Close() error {
-	var errs []error
+	var err error
 	if s.cluster != nil {
-		errs = append(errs, s.cluster.Close())
+		err = s.cluster.Close()
 	}
 	s.starter.Close()
-	if s.dir != "" {
-		errs = append(errs, os.RemoveAll(s.dir))
-	}
-	return errors.Join(errs...)
+	return errors.Join(err, os.RemoveAll(s.dir)) // does nothing when there is none
 }
 
 // Empty removes all keys from the nodes.

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"samaritan/bench/internal/outcome"
 	"samaritan/internal/testredis"
 )
 
@@ -54,17 +55,17 @@ func TestBoundsAreJudged(t *testing.T) {
 			{Load: Load{Name: "SET"}, Slices: map[string][]float64{Off: {10}, Snappy: {90}}},
 		},
 	}
-	verdicts := func() (all []Verdict) {
+	verdicts := func() (all []outcome.Verdict) {
 		for _, c := range r.Checks() {
 			all = append(all, c.Verdict)
 		}
 		return all
 	}
-	assert.Equal(t, []Verdict{Pass, Fail, Pass, Fail, Unsure, Fail}, verdicts())
-	assert.Equal(t, "2 of 6 bounds kept, 1 not sure", Summarize(r.Checks()).String())
+	assert.Equal(t, []outcome.Verdict{outcome.Pass, outcome.Fail, outcome.Pass, outcome.Fail, outcome.Unsure, outcome.Fail}, verdicts())
+	assert.Equal(t, "2 of 6 bounds kept, 1 not sure", outcome.Summarize(r.Checks()).String())
 	r.Quick = true
-	assert.Equal(t, []Verdict{Pass, Fail, TooShort, TooShort, TooShort, Fail}, verdicts())
-	assert.Equal(t, "1 of 3 bounds kept", Summarize(r.Checks()).String())
+	assert.Equal(t, []outcome.Verdict{outcome.Pass, outcome.Fail, outcome.TooShort, outcome.TooShort, outcome.TooShort, outcome.Fail}, verdicts())
+	assert.Equal(t, "1 of 3 bounds kept", outcome.Summarize(r.Checks()).String())
 }
 
 func TestPercentiles(t *testing.T) {

@@ -6,9 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"samaritan/bench/hotkeys/internal/trial"
+	"samaritan/bench/internal/outcome"
 	"samaritan/internal/markdown"
 )
 
@@ -18,15 +18,8 @@ const (
 	docsEnd   = "<!-- bench-hotkey:end -->"
 )
 
-// About says where and when the trials ran.
-type About struct {
-	Date    time.Time
-	Machine string
-	Options trial.Options
-}
-
 // Write replaces what is between the markers of the page in dir, and the pictures beside it.
-func Write(dir string, about About, r *trial.Results) error {
+func Write(dir string, about outcome.About, r *trial.Results) error {
 	if err := markdown.Replace(filepath.Join(dir, docsPage), docsBegin, docsEnd, text(about, r)); err != nil {
 		return err
 	}
@@ -43,11 +36,9 @@ func writePicture(dir, name, svg string) error {
 }
 
 // text is the part of the page between the markers.
-func text(about About, r *trial.Results) string {
-	checks := r.Checks()
+func text(about outcome.About, r *trial.Results) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Measured %s in %v on %s, %d seeds: %d of %d bounds kept.\n\n", about.Date.UTC().Format(time.DateOnly),
-		r.Took.Round(time.Second), about.Machine, about.Options.Seeds, len(checks)-Failed(checks), len(checks))
+	b.WriteString(about.Head(r.Took, r.Checks()))
 	b.WriteString("### How right reports are\n\n" + AccuracyTable(r.Accuracy) + accuracyNotes)
 	b.WriteString("### How soon a new key is listed\n\n" + BurstTable(r.Bursts) + burstNotes)
 	b.WriteString("### The 8-bit counter\n\n" + GrowthTable(r.Growths) + growthNotes)

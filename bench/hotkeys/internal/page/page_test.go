@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"samaritan/bench/hotkeys/internal/trial"
+	"samaritan/bench/internal/outcome"
 	"samaritan/internal/markdown"
 )
 
@@ -57,7 +58,7 @@ func TestTextHasEveryTableAndEveryBound(t *testing.T) {
 	}
 	assert.Contains(t, text, "PASS")
 	assert.NotContains(t, text, "%!") // a format that does not fit
-	assert.Zero(t, Failed(r.Checks()))
+	assert.NoError(t, outcome.Summarize(r.Checks()).Err())
 	r.Cost = nil
 	assert.NotContains(t, Text(r), "500000")
 }
@@ -76,7 +77,7 @@ func TestWriteReplacesWhatIsBetweenTheMarkers(t *testing.T) {
 	path := filepath.Join(dir, docsPage)
 	require.NoError(t, os.WriteFile(path, []byte("# Head\n"+docsBegin+"\nold\n"+docsEnd+"\ntail\n"), 0o600))
 	for range 2 { // the second finds what the first has written
-		require.NoError(t, Write(dir, About{Machine: "a machine"}, results()))
+		require.NoError(t, Write(dir, outcome.About{Machine: "a machine"}, results()))
 	}
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -109,10 +110,10 @@ func TestAPageWithoutMarkersIsLeftAlone(t *testing.T) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, docsPage)
 		require.NoError(t, os.WriteFile(path, []byte(page), 0o600))
-		require.ErrorIs(t, Write(dir, About{}, results()), markdown.ErrMarkers)
+		require.ErrorIs(t, Write(dir, outcome.About{}, results()), markdown.ErrMarkers)
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)
 		assert.Equal(t, page, string(text))
 	}
-	require.ErrorIs(t, Write(t.TempDir(), About{}, results()), os.ErrNotExist)
+	require.ErrorIs(t, Write(t.TempDir(), outcome.About{}, results()), os.ErrNotExist)
 }

@@ -7,35 +7,9 @@ import (
 	"time"
 
 	"samaritan/bench/hotkeys/internal/trial"
+	"samaritan/bench/internal/outcome"
 	"samaritan/internal/markdown"
 )
-
-// Bounds lists every bound, and whether it was kept.
-func Bounds(checks []trial.Check) string {
-	t := &markdown.Table{Left: 1}
-	t.Add("bound", "wanted", "measured", "")
-	for _, c := range checks {
-		t.Add(c.Name, c.Bound, c.Value, verdict(c.OK))
-	}
-	return t.String()
-}
-
-func verdict(ok bool) string {
-	if ok {
-		return "PASS"
-	}
-	return "FAIL"
-}
-
-// Failed returns how many bounds were not kept.
-func Failed(checks []trial.Check) (n int) {
-	for _, c := range checks {
-		if !c.OK {
-			n++
-		}
-	}
-	return n
-}
 
 func percent(share float64) string {
 	if share == 1 || share == 0 {
@@ -180,5 +154,5 @@ func Text(r *trial.Results) string {
 	if r.Cost != nil {
 		parts = append(parts, CostTable(r.Cost), MergeTable(r.Cost))
 	}
-	return strings.Join(slices.Concat(parts, []string{Bounds(r.Checks())}), "\n")
+	return strings.Join(slices.Concat(parts, []string{outcome.Table(r.Checks())}), "\n")
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"samaritan/bench/internal/outcome"
 )
 
 // Bounds that package hotkey has to keep.
@@ -19,14 +21,6 @@ const (
 	maxMemory      = 1 << 20
 )
 
-// Check is one bound and what was measured.
-type Check struct {
-	Name  string
-	Bound string
-	Value string
-	OK    bool
-}
-
 // Results are those of all trials. Cost is nil when nothing was timed.
 type Results struct {
 	Accuracy []Accuracy
@@ -39,17 +33,19 @@ type Results struct {
 }
 
 // Checks compares all results with their bounds.
-func (r *Results) Checks() []Check {
-	var all []Check
+func (r *Results) Checks() []outcome.Check {
+	var all []outcome.Check
 	for i := range r.Accuracy {
 		all = append(all, r.Accuracy[i].checks()...)
 	}
 	all = append(all, burstChecks(r.Bursts)...)
 	all = append(all, r.Decay.checks()...)
 	for _, g := range r.Growths {
-		all = append(all, Check{
-			fmt.Sprintf("8-bit counter, %s hits", thousands(float64(g.Hits))), "as by one random number a hit",
-			fmt.Sprintf("%.2f ± %.2f, against %.2f ± %.2f", g.Whole.Mean, g.Whole.Spread, g.Reference.Mean, g.Reference.Spread), g.Agrees(),
+		all = append(all, outcome.Check{
+			Name:    fmt.Sprintf("8-bit counter, %s hits", thousands(float64(g.Hits))),
+			Bound:   "as by one random number a hit",
+			Value:   fmt.Sprintf("%.2f ± %.2f, against %.2f ± %.2f", g.Whole.Mean, g.Whole.Spread, g.Reference.Mean, g.Reference.Spread),
+			Verdict: outcome.Judge(g.Agrees()),
 		})
 	}
 	for _, c := range r.Contests {
@@ -65,12 +61,12 @@ func (r *Results) Checks() []Check {
 	return all
 }
 
-func atLeast(name string, value, bound float64) Check {
-	return Check{name, fmt.Sprintf(">= %.2f", bound), fmt.Sprintf("%.3f", value), value >= bound-1e-9}
+func atLeast(name string, value, bound float64) outcome.Check {
+	return outcome.Check{Name: name, Bound: fmt.Sprintf(">= %.2f", bound), Value: fmt.Sprintf("%.3f", value), Verdict: outcome.Judge(value >= bound-1e-9)}
 }
 
-func atMost(name, format string, value, bound float64) Check {
-	return Check{name, "<= " + fmt.Sprintf(format, bound), fmt.Sprintf(format, value), value <= bound}
+func atMost(name, format string, value, bound float64) outcome.Check {
+	return outcome.Check{Name: name, Bound: "<= " + fmt.Sprintf(format, bound), Value: fmt.Sprintf(format, value), Verdict: outcome.Judge(value <= bound)}
 }
 
 // Named figures of a score.
@@ -80,7 +76,7 @@ func qpsErrorOf(s Score) float64  { return s.QPSError }
 func withinOf(s Score) float64    { return s.Within }
 func hitsErrorOf(s Score) float64 { return s.HitsError }
 
-func (a *Accuracy) checks() []Check {
+func (a *Accuracy) checks() []outcome.Check {
 	name := a.Load.String() + ": "
 	mid, worst, _ := Figure(a.Scores, precisionOf)
 	displaced, _, worstDisplaced := Figure(a.Scores, displacedOf)
@@ -90,7 +86,7 @@ func (a *Accuracy) checks() []Check {
 	if a.Load.Sampled() {
 		ideal, _, _ := Figure(a.Ideal, precisionOf)
 		idealDisplaced, _, _ := Figure(a.Ideal, displacedOf)
-		checks := []Check{
+		checks := []outcome.Check{
 			atLeast(name+"precision at 50, as exact counts of the sample (less 0.01)", mid, ideal-0.01),
 			atLeast(name+"counts within their bounds, all seeds", Mean(a.Scores, withinOf), minWithin),
 			atMost(name+"error of the hits of all keys", "%.3f", hits, maxHitsError),
@@ -107,7 +103,7 @@ func (a *Accuracy) checks() []Check {
 			atMost(name+"error of qps, top 10", "%.3f", qps, maxQPSError),
 		)
 	}
-	checks := []Check{
+	checks := []outcome.Check{
 		atLeast(name+"precision at 50, median", mid, minPrecision), atLeast(name+"precision at 50, worst", worst, minPrecision),
 		atLeast(name+"counts within their bounds", within, 1), atMost(name+"error of the hits of all keys", "%.3f", hits, 0),
 	}
@@ -120,7 +116,7 @@ func (a *Accuracy) checks() []Check {
 	)
 }
 
-func burstChecks(bursts []Burst) []Check {
+func burstChecks(bursts []Burst) []outcome.Check {
 	late, wrong, loose := 0, 0.0, 0
 	for i := range bursts {
 		for _, s := range bursts[i].Seen {
@@ -136,7 +132,7 @@ func burstChecks(bursts []Burst) []Check {
 	if len(bursts) == 0 {
 		return nil
 	}
-	return []Check{
+	return []outcome.Check{
 		atMost("bursts: listed later than they belong to the true 50", "%.0f", float64(late), 0),
 		atMost("bursts: error of the count, worst", "%.3f", wrong, maxBurstError),
 		atMost("bursts: counts outside of their bounds", "%.0f", float64(loose), 0),
@@ -146,15 +142,15 @@ func burstChecks(bursts []Burst) []Check {
 // Off is the relative error of the count.
 func (s BurstSeen) Off() float64 { return relative(s.Count, s.True) }
 
-func (d *Decay) checks() []Check {
-	return []Check{
+func (d *Decay) checks() []outcome.Check {
+	return []outcome.Check{
 		atMost("decay: readings other than halved for each idle minute", "%.0f", float64(d.Wrong), 0),
 		atMost("decay: keys left at the end", "%.0f", float64(d.Left), 0),
 	}
 }
 
-func (c *Cost) checks() []Check {
-	checks := []Check{
+func (c *Cost) checks() []outcome.Check {
+	checks := []outcome.Check{
 		atMost("cost: memory of a counter", "%.0f bytes", float64(c.Counter), maxMemory),
 		atMost("cost: allocations per hit", "%g", c.Allocations, 0),
 	}

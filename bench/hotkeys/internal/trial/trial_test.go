@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"samaritan/bench/hotkeys/internal/traffic"
+	"samaritan/bench/internal/outcome"
 	"samaritan/hotkey"
 )
 
@@ -121,7 +122,7 @@ func TestChecksFail(t *testing.T) {
 	checks := r.Checks()
 	require.Len(t, checks, 6+5+3+2+1+2+3)
 	for _, c := range checks {
-		assert.False(t, c.OK, c.Name)
+		assert.Equal(t, outcome.Fail, c.Verdict, c.Name)
 	}
 }
 
