@@ -177,11 +177,14 @@ func (s *session) filter(info *command.Info, frame []byte, args []resp.Arg, keys
 		}
 		f.Keys = keys
 	} else {
-		*f = filter.Request{Info: info, Frame: frame, Args: args, Keys: keys}
+		f.Begin(info, frame, args, keys)
 	}
-	switch chain.Request(f) {
+	verdict := chain.Request(f)
+	if verdict != filter.Later {
+		s.made, f.Memory = f.Memory, nil // given back when the command has been sent, or answered
+	}
+	switch verdict {
 	case filter.Changed:
-		s.made = f.Memory
 		s.frameIn = nil
 		if len(f.Frame) >= shareMin && s.made != nil && len(f.Frame) >= min(cap(s.made.B)/2, heavyFrame) {
 			s.frameIn = s.made // else little would hold much memory
@@ -190,7 +193,6 @@ func (s *session) filter(info *command.Info, frame []byte, args []resp.Arg, keys
 	case filter.Answered:
 		w.stats.countError(info)
 		s.reply(append(w.tmp[:0], f.Answer...))
-		s.made = f.Memory // what has become of the frame before: to be given back
 		return nil, nil, false, true
 	case filter.Later:
 		s.holdFor(chain, f)
@@ -202,9 +204,10 @@ func (s *session) filter(info *command.Info, frame []byte, args []resp.Arg, keys
 // holdFor holds the session back while a filter works on its request.
 func (s *session) holdFor(chain *filter.Chain, f *filter.Request) {
 	h := &heldRequest{chain: chain, request: *f}
+	f.Memory, f.Work = nil, nil
 	s.held = h
 	s.stop |= stopFilter
-	s.w.workLater(s, s.pin(f), f.Work, func() {
+	s.w.workLater(s, s.pin(&h.request), h.request.Work, func() {
 		h.request.Finish()
 		if h.gone {
 			h.drop()

@@ -151,7 +151,7 @@ func (s *session) sendSlot(info *command.Info, slot uint16, frame []byte, args [
 	if c.full() {
 		return s.waitFor(c)
 	}
-	if s.w.filters.HasRequest() {
+	if s.held != nil || s.w.filters.WantsRequest(info, frame, args) {
 		var goOn, taken bool
 		if frame, args, goOn, taken = s.filter(info, frame, args, keys); !goOn {
 			return taken
@@ -185,7 +185,7 @@ func (s *session) sendAny(info *command.Info, frame []byte, args []resp.Arg) boo
 	if c.full() {
 		return s.waitFor(c)
 	}
-	if s.w.filters.HasRequest() {
+	if s.held != nil || s.w.filters.WantsRequest(info, frame, args) {
 		var goOn, taken bool
 		if frame, _, goOn, taken = s.filter(info, frame, args, nil); !goOn {
 			return taken

@@ -115,7 +115,7 @@ func (s *session) sendSplit(info *command.Info, frame []byte, args []resp.Arg, k
 		}
 		return s.waitFor(c)
 	}
-	if w.filters.HasRequest() {
+	if s.held != nil || w.filters.WantsRequest(info, frame, args) {
 		var goOn, taken bool
 		if frame, args, goOn, taken = s.filter(info, frame, args, keys); !goOn {
 			w.drop(r)

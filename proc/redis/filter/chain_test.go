@@ -83,7 +83,7 @@ func TestChainKnowsWhatItsFiltersWant(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			asked = 0
-			assert.Equal(t, tt.request, tt.chain.HasRequest())
+			assert.Equal(t, tt.request, tt.chain.WantsRequest(nil, nil, nil))
 			assert.Equal(t, tt.sent, tt.chain.WantsSent(20, 10))
 			assert.Equal(t, tt.reply, tt.chain.WantsReply(nil, nil, []byte("$0\r\n\r\n")))
 			assert.Equal(t, tt.asked, asked)

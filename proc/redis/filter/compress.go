@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"bytes"
 	"slices"
 	"sync"
 
@@ -58,7 +59,7 @@ func NewCompress(loop *eventloop.Loop, set Compression, stats *CompressStats, br
 func (c *Compress) Hooks() Hooks {
 	h := Hooks{WantsReply: c.wantsReply, Reply: c.reply}
 	if c.set.Enable {
-		h.Request = c.request
+		h.WantsRequest, h.Request = c.wantsRequest, c.request
 	}
 	return h
 }
@@ -75,6 +76,9 @@ const (
 	copyShare = 16
 	// longFrom is the work, as of laterFrom, that other work does not wait for.
 	longFrom = 16 * laterFrom
+	// briefFrame is up to how many bytes it is quicker to look for the first byte of the header than to look at
+	// each value.
+	briefFrame = 512
 	// keepScratch is the longest list that is kept.
 	keepScratch = 4096
 )
@@ -90,6 +94,21 @@ func (s *Compression) effort() int {
 		return 6
 	}
 	return 20
+}
+
+// wantsRequest leaves out what has nothing to be refused, and values that are all too short.
+func (c *Compress) wantsRequest(info *command.Info, frame []byte, args []resp.Arg) bool {
+	rule := &rules[info.ID]
+	switch {
+	case rule.disabled != nil && len(args) > rule.plain:
+		return true
+	case rule.values == nil:
+		return false
+	case len(frame) >= min(c.set.Threshold, briefFrame) || rule.count == nil || bytes.IndexByte(frame, header[0]) >= 0:
+		return true
+	}
+	c.coder.stats.Skipped[Small] += uint64(rule.count(len(args)))
+	return false
 }
 
 // request compresses what is worth it, and refuses what cannot work on values that may be compressed.

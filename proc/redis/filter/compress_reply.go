@@ -70,8 +70,11 @@ func mayHaveStored(b []byte) bool {
 	return false
 }
 
-// mark begins every stored value, behind the header of a bulk string.
-const mark = "\n(P$"
+// header begins every stored value, and mark is it behind the header of a bulk string.
+const (
+	header = "(P$"
+	mark   = "\n" + header
+)
 
 // maxFalseMarks is how many brackets are looked at before the reply has to be read properly.
 const maxFalseMarks = 64

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"samaritan/internal/testvalues"
+	"samaritan/proc/redis/command"
 	"samaritan/proc/redis/compress"
 )
 
@@ -263,4 +264,34 @@ func TestNoChangeKeepsNoMemory(t *testing.T) {
 	again := c.loop.NewBuf(room)
 	assert.Same(t, b, again)
 	again.Release()
+}
+
+// What is not wanted would pass, and is counted all the same.
+func TestWhatIsNotWantedWouldPass(t *testing.T) {
+	set := Compression{Enable: true, Threshold: 100, Limits: wide}
+	words := []string{"k", "v", "", "IFEQ", "GET", "STORE", "FIELDS", "1", "2", "(P$\x00\r\n", "(", strings.Repeat("x", 99), strings.Repeat("x", 100)}
+	rng := rand.New(rand.NewPCG(1, 2))
+	passed, loop := 0, testLoop(t)
+	for id := range command.Count() {
+		info := command.ByID(uint16(id))
+		for range 60 {
+			args := [][]byte{[]byte(info.Name)}
+			for range rng.IntN(8) {
+				args = append(args, []byte(words[rng.IntN(len(words))]))
+			}
+			if !command.CheckArity(info, len(args)) {
+				continue
+			}
+			asked, called := compressionOn(loop, set), compressionOn(loop, set)
+			r := requestOf(t, args...)
+			r.Info = info // the name of a subcommand is not found
+			if asked.wantsRequest(info, r.Frame, r.Args) {
+				continue
+			}
+			passed++
+			require.Equal(t, Pass, called.request(r), "%q", args)
+			require.Equal(t, called.stats.Skipped, asked.stats.Skipped, "%q", args)
+		}
+	}
+	require.Greater(t, passed, 1000)
 }

@@ -12,9 +12,12 @@ import (
 type rule struct {
 	// values appends the arguments that are values of strings or hashes; nil when there are none.
 	values func(dst []int, r *Request) []int
+	// count tells how many values a request with so many arguments has; nil when that cannot be told by these.
+	count func(args int) int
 	// disabled tells whether the request cannot be carried out correctly on values that may be compressed,
 	// and with which options, if it is because of these; nil when it never is.
 	disabled func(r *Request) (with string, is bool)
+	plain    int // arguments up to which it never is
 	// reads says that replies may have values of strings or hashes.
 	reads bool
 }
@@ -34,22 +37,23 @@ func newRules() []rule {
 			set(&rules[info.ID])
 		}
 	}
-	values := func(find func([]int, *Request) []int) func(*rule) {
-		return func(u *rule) { u.values = find }
+	values := func(find func([]int, *Request) []int, count func(int) int) func(*rule) {
+		return func(u *rule) { u.values, u.count = find, count }
 	}
-	each("set setnx getset", values(valueAt(2)))
-	each("setex psetex hsetnx", values(valueAt(3)))
-	each("mset msetnx", values(everySecond(2)))
-	each("hset hmset", values(everySecond(3)))
-	each("msetex", values(valuesOfMSetEx))
-	each("hsetex", values(valuesOfHSetEx))
+	one := func(int) int { return 1 }
+	each("set setnx getset", values(valueAt(2), one))
+	each("setex psetex hsetnx", values(valueAt(3), one))
+	each("mset msetnx", values(everySecond(2), func(args int) int { return (args - 1) / 2 }))
+	each("hset hmset", values(everySecond(3), func(args int) int { return (args - 2) / 2 }))
+	each("msetex", values(valuesOfMSetEx, nil))
+	each("hsetex", values(valuesOfHSetEx, nil))
 
 	const scripts = "eval evalsha eval_ro evalsha_ro fcall fcall_ro"
 	const onBytes = "append setrange getrange substr setbit getbit bitcount bitpos bitop bitfield bitfield_ro lcs digest delifeq"
 	each(onBytes+" "+scripts, func(u *rule) { u.disabled = always })
-	each("set", func(u *rule) { u.disabled = comparing(3) })
-	each("delex", func(u *rule) { u.disabled = comparing(2) })
-	each("sort", func(u *rule) { u.disabled = copiesValues })
+	each("set", func(u *rule) { u.disabled, u.plain = comparing(3), 3 })
+	each("delex", func(u *rule) { u.disabled, u.plain = comparing(2), 2 })
+	each("sort", func(u *rule) { u.disabled, u.plain = copiesValues, 2 })
 
 	each("get getset getdel getex set mget hget hmget hgetall hvals hscan hrandfield hgetdel hgetex sort sort_ro exec "+scripts,
 		func(u *rule) { u.reads = true })

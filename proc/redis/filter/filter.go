@@ -29,14 +29,16 @@ import (
 type Hooks struct {
 	// Request sees a command that is about to be sent. It may change it, or answer it.
 	Request func(*Request) Verdict
+	// WantsRequest is asked for each command whether Request wants to see it; nil means yes. It is there so
+	// that what nobody wants costs next to nothing. Request may be called all the same.
+	WantsRequest func(info *command.Info, frame []byte, args []resp.Arg) bool
 	// Sent sees what is sent.
 	Sent func(*Sending)
-	// WantsSent is asked for each message whether Sent wants to see it, by how many keys and bytes it has; nil
-	// means yes. It is there so that what nobody wants costs next to nothing. Sent may be called all the same.
+	// WantsSent is to Sent as WantsRequest to Request, by how many keys and bytes there are.
 	WantsSent func(keys, bytes int) bool
 	// Reply sees a reply. It may change it.
 	Reply func(*Reply) Verdict
-	// WantsReply is to Reply as WantsSent to Sent.
+	// WantsReply is to Reply as WantsRequest to Request.
 	WantsReply func(info *command.Info, note *Note, reply []byte) bool
 }
 
@@ -120,6 +122,11 @@ func (r *Request) Finish() {
 	}
 }
 
+// Begin has the chain start with another command.
+func (r *Request) Begin(info *command.Info, frame []byte, args []resp.Arg, keys []int) {
+	r.Info, r.Frame, r.Args, r.Keys, r.progress = info, frame, args, keys, progress{}
+}
+
 // Begin has the chain start with another reply.
 func (r *Reply) Begin(bytes []byte) {
 	r.Bytes, r.progress = bytes, progress{}
@@ -180,19 +187,24 @@ type Note struct{ hot hotNote }
 
 // Chain is the filters of a service on one loop.
 type Chain struct {
-	request    []func(*Request) Verdict
-	sent       []func(*Sending)
-	wantsSent  []func(keys, bytes int) bool
-	reply      []func(*Reply) Verdict
-	wantsReply []func(*command.Info, *Note, []byte) bool
+	request      []func(*Request) Verdict
+	wantsRequest []func(*command.Info, []byte, []resp.Arg) bool
+	sent         []func(*Sending)
+	wantsSent    []func(keys, bytes int) bool
+	reply        []func(*Reply) Verdict
+	wantsReply   []func(*command.Info, *Note, []byte) bool
 }
 
 // NewChain makes a chain of filters in the order from client to node.
 func NewChain(filters ...Hooks) *Chain {
 	c := &Chain{}
 	for i := range filters {
-		if h := filters[i].Request; h != nil {
-			c.request = append(c.request, h)
+		if h := &filters[i]; h.Request != nil {
+			c.request = append(c.request, h.Request)
+			if h.WantsRequest == nil {
+				h.WantsRequest = func(*command.Info, []byte, []resp.Arg) bool { return true }
+			}
+			c.wantsRequest = append(c.wantsRequest, h.WantsRequest)
 		}
 		if h := &filters[i]; h.Sent != nil {
 			c.sent = append(c.sent, h.Sent)
@@ -212,15 +224,23 @@ func NewChain(filters ...Hooks) *Chain {
 	return c
 }
 
-// HasRequest tells whether Request does anything.
-func (c *Chain) HasRequest() bool { return len(c.request) > 0 }
+// WantsRequest tells whether Request is to be called. It has to be asked once for each command.
+func (c *Chain) WantsRequest(info *command.Info, frame []byte, args []resp.Arg) bool {
+	wanted := false
+	for _, wants := range c.wantsRequest {
+		if wants(info, frame, args) {
+			wanted = true // the others are asked, too: they may count what there is
+		}
+	}
+	return wanted
+}
 
 // WantsSent tells whether Sent is to be called. It has to be asked once for each message.
 func (c *Chain) WantsSent(keys, bytes int) bool {
 	wanted := false
 	for _, wants := range c.wantsSent {
 		if wants(keys, bytes) {
-			wanted = true // the others are asked, too: they may count what there is
+			wanted = true
 		}
 	}
 	return wanted
