@@ -34,16 +34,17 @@ bootstrap.Stats sinks=1:[]bootstrap.Sink
 bootstrap.Sink type=1:bootstrap.Sink.Type endpoint=2:string
 bootstrap.Admin bind=1:common.Address
 bootstrap.StaticService name=1:string config=2:service.Config endpoints=3:[]service.Endpoint
-bootstrap.ConfigSource endpoint=1:string
+bootstrap.ConfigSource endpoint=1:string tls=100:bootstrap.ConfigSource.TLS token=101:string token_file=102:string
+bootstrap.ConfigSource.TLS ca_file=1:string cert_file=2:string key_file=3:string server_name=4:string
 common.Instance id=1:string version=2:string belong=3:string
 common.Address ip=1:string port=2:uint32
 service.Service name=1:string
 service.Listener address=1:common.Address connection_limit=2:uint32
 service.Endpoint address=1:common.Address state=2:service.Endpoint.State type=3:service.Endpoint.Type
 service.Config listener=1:service.Listener health_check=2:hc.HealthCheck connect_timeout=3:google.protobuf.Duration idle_timeout=4:google.protobuf.Duration lb_policy=5:service.LoadBalancePolicy protocol=6:protocol.Protocol tcp_option=7:protocol.TCPOption redis_option=8:protocol.RedisOption mysql_option=9:protocol.MySQLOption
-protocol.TCPOption
+protocol.TCPOption drain_timeout=100:google.protobuf.Duration connect_attempts=101:uint32
 protocol.RedisOption read_strategy=1:redis.ReadStrategy compression=2:redis.Compression request_timeout=100:google.protobuf.Duration slow_threshold=101:google.protobuf.Duration hot_keys=102:redis.HotKeys
-protocol.MySQLOption
+protocol.MySQLOption drain_timeout=100:google.protobuf.Duration connect_attempts=101:uint32
 redis.Compression enable=1:bool algorithm=2:redis.Compression.Algorithm threshold=3:uint32 level=100:uint32 max_size=101:uint32 max_ratio=102:uint32
 redis.HotKeys enable=1:?bool capacity=2:uint32 interval=3:google.protobuf.Duration window=4:google.protobuf.Duration log_top=5:uint32
 hc.HealthCheck interval=1:google.protobuf.Duration timeout=2:google.protobuf.Duration fall_threshold=3:uint32 rise_threshold=4:uint32 tcp_checker=5:hc.TCPChecker atcp_checker=6:hc.ATCPChecker mysql_checker=7:hc.MySQLChecker redis_checker=8:hc.RedisChecker
@@ -51,7 +52,7 @@ hc.TCPChecker
 hc.ATCPChecker action=1:[]hc.ATCPChecker.Action
 hc.ATCPChecker.Action send=1:bytes expect=2:bytes
 hc.MySQLChecker username=1:string
-hc.RedisChecker password=1:string
+hc.RedisChecker password=1:string username=100:string
 api.DependencyDiscoveryRequest instance=1:common.Instance
 api.DependencyDiscoveryResponse added=1:[]service.Service removed=2:[]service.Service
 api.SvcConfigDiscoveryRequest svc_names_subscribe=1:[]string svc_names_unsubscribe=2:[]string

@@ -8,7 +8,6 @@ import (
 	"samaritan/api/bootstrap"
 	"samaritan/api/common"
 	"samaritan/api/hc"
-	"samaritan/api/protocol"
 	"samaritan/api/redis"
 	"samaritan/api/service"
 )
@@ -55,9 +54,10 @@ func fillConfig(c *service.Config) {
 	if c.HealthCheck != nil {
 		fillHealthCheck(c.HealthCheck)
 	}
-	if c.ProtocolOptions == nil && c.Protocol == protocol.Protocol_Redis {
-		c.ProtocolOptions = &service.Config_RedisOption{RedisOption: &protocol.RedisOption{}}
+	if c.ProtocolOptions == nil {
+		fillOption(c)
 	}
+	fillStreams(c)
 	if o := c.GetRedisOption(); o != nil {
 		orDuration(&o.RequestTimeout, defaultRequestTimeout)
 		orDuration(&o.SlowThreshold, defaultSlowThreshold)

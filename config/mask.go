@@ -17,7 +17,7 @@ const maskText = "***"
 // a login.
 func isSecret(fd protoreflect.FieldDescriptor) bool {
 	switch fd.FullName() {
-	case "hc.RedisChecker.password", "hc.ATCPChecker.Action.send":
+	case "hc.RedisChecker.password", "hc.ATCPChecker.Action.send", "bootstrap.ConfigSource.token":
 		return true
 	}
 	return false

@@ -66,6 +66,9 @@ func TestAllSecretsAreKnown(t *testing.T) {
 					continue
 				}
 				name := string(fields.Get(j).Name())
+				if strings.HasSuffix(name, "_file") {
+					continue // where the secret is, not what
+				}
 				for _, word := range []string{"password", "secret", "token", "key", "auth", "credential"} {
 					assert.False(t, strings.Contains(name, word) && !isSecret(fields.Get(j)), fields.Get(j).FullName())
 				}

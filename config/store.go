@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,19 @@ import (
 
 // ErrRunning is the error of a second call of [Store.Run].
 var ErrRunning = errors.New("config store: was run already")
+
+// ClashError says that two sources have a service of the same name. The one that
+// had it first keeps it.
+type ClashError struct {
+	Name   string
+	Source string // that wants it
+	Owner  string // that has it
+}
+
+// Error names both sources.
+func (e *ClashError) Error() string {
+	return fmt.Sprintf("service %q of source %q is owned by source %q", clip(e.Name), e.Source, e.Owner)
+}
 
 // Store has the services to run, from all sources, and tells one consumer what
 // changed.
@@ -35,8 +47,8 @@ type Store struct {
 	ran     bool
 	wanted  map[string]owned
 	told    map[string]*Service
-	pending map[string]uint64 // services to look at -> the Apply since which
-	applies uint64            // calls of Apply so far
+	pending *line  // services to look at
+	applies uint64 // calls of Apply so far
 }
 
 // owned is a service and the source it comes from.
@@ -52,7 +64,7 @@ func NewStore() *Store {
 		wake:    make(chan struct{}, 1),
 		wanted:  map[string]owned{},
 		told:    map[string]*Service{},
-		pending: map[string]uint64{},
+		pending: newLine(),
 	}
 }
 
@@ -73,7 +85,8 @@ func (s *Store) Services() []*Service {
 
 // Apply replaces all services of one source. It never waits for the consumer.
 // The services must come from Parse or NewService. A name that the source gives
-// twice, or that another source owns, is an error; then nothing is changed.
+// twice, or that another source owns, is an error, the latter a [ClashError] for
+// each such name, all of them joined; then nothing is changed.
 func (s *Store) Apply(source string, services []*Service) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,8 +97,10 @@ func (s *Store) Apply(source string, services []*Service) error {
 	names := make(map[string]bool, len(services))
 	for _, svc := range services {
 		names[svc.Name] = true
-		s.wanted[svc.Name] = owned{source: source, service: svc}
-		s.touchLocked(svc.Name)
+		if s.wanted[svc.Name].service != svc {
+			s.wanted[svc.Name] = owned{source: source, service: svc}
+			s.touchLocked(svc.Name)
+		}
 	}
 	for name, o := range s.wanted {
 		if o.source == source && !names[name] {
@@ -114,7 +129,7 @@ func (s *Store) checkLocked(source string, services []*Service) error {
 		}
 		seen[svc.Name] = true
 		if o, ok := s.wanted[svc.Name]; ok && o.source != source {
-			errs = append(errs, fmt.Errorf("service %q of source %q is owned by source %q", svc.Name, source, o.source))
+			errs = append(errs, &ClashError{Name: svc.Name, Source: source, Owner: o.source})
 		}
 	}
 	return errors.Join(errs...)
@@ -123,9 +138,22 @@ func (s *Store) checkLocked(source string, services []*Service) error {
 // touchLocked marks a service to be looked at. One that is marked keeps its
 // place, so that a service that changes all the time does not starve.
 func (s *Store) touchLocked(name string) {
-	if _, ok := s.pending[name]; !ok {
-		s.pending[name] = s.applies
+	since, ok := s.pending.since(name)
+	if !ok {
+		since = s.applies
 	}
+	s.lineUpLocked(name, since)
+}
+
+func (s *Store) lineUpLocked(name string, since uint64) {
+	t := turn{since: since, name: name}
+	if s.wanted[name].service != nil {
+		t.removed = 1
+	}
+	if s.told[name] == nil {
+		t.added = 1
+	}
+	s.pending.put(t)
 }
 
 // Run delivers the events until ctx is done; then it returns nil. An event that
@@ -161,45 +189,16 @@ func (s *Store) Run(ctx context.Context) error {
 func (s *Store) next() (name string, event Event, after *Service) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.pending) > 0 {
-		name = s.firstLocked()
+	for {
+		name, ok := s.pending.first()
+		if !ok {
+			return "", nil, nil
+		}
 		if event, after = nextEvent(name, s.told[name], s.wanted[name].service); event != nil {
 			return name, event, after
 		}
-		delete(s.pending, name)
+		s.pending.leave(name)
 	}
-	return "", nil, nil
-}
-
-// turn is what decides which service is next: less goes first.
-type turn struct {
-	removed int // 0 for a removal
-	since   uint64
-	added   int // 1 for an addition
-	name    string
-}
-
-func (t turn) compare(o turn) int {
-	return cmp.Or(cmp.Compare(t.removed, o.removed), cmp.Compare(t.since, o.since),
-		cmp.Compare(t.added, o.added), cmp.Compare(t.name, o.name))
-}
-
-// firstLocked picks one of the pending services.
-func (s *Store) firstLocked() string {
-	var first turn
-	for name, since := range s.pending {
-		t := turn{since: since, name: name}
-		if s.wanted[name].service != nil {
-			t.removed = 1
-		}
-		if s.told[name] == nil {
-			t.added = 1
-		}
-		if first.name == "" || t.compare(first) < 0 {
-			first = t
-		}
-	}
-	return first.name
 }
 
 // delivered notes what the consumer knows now. The service goes to the end of
@@ -207,10 +206,10 @@ func (s *Store) firstLocked() string {
 func (s *Store) delivered(name string, after *Service) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pending[name] = s.applies
 	if after == nil {
 		delete(s.told, name)
-		return
+	} else {
+		s.told[name] = after
 	}
-	s.told[name] = after
+	s.lineUpLocked(name, s.applies)
 }

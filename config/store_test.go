@@ -200,6 +200,17 @@ func TestStoreRefusesTheNameOfAnotherSource(t *testing.T) {
 	})
 }
 
+func TestStoreClashNamesTheServiceAndBothSources(t *testing.T) {
+	s := NewStore()
+	require.NoError(t, s.Apply("static", []*Service{svc(t, "x", 1, 1), svc(t, "y", 2, 1)}))
+	err := s.Apply("dynamic", []*Service{svc(t, "x", 3, 1), svc(t, "y", 4, 1), svc(t, "z", 5, 1)})
+	var clash *ClashError
+	require.ErrorAs(t, err, &clash)
+	assert.Equal(t, &ClashError{Name: "x", Source: "dynamic", Owner: "static"}, clash)
+	assert.EqualError(t, err, `service "x" of source "dynamic" is owned by source "static"`+"\n"+
+		`service "y" of source "dynamic" is owned by source "static"`)
+}
+
 func TestStoreRefusesBadLists(t *testing.T) {
 	s := NewStore()
 	a := svc(t, "a", 1)
@@ -268,6 +279,39 @@ func TestStoreServiceThatAlwaysChangesDoesNotStarveOthers(t *testing.T) {
 		}
 		assert.Contains(t, seen, "config z:3/1 was 2")
 	})
+}
+
+// A step that looks at all services would be seen here.
+func TestStoreTellsOfManyServices(t *testing.T) {
+	running(t, func(t *testing.T, s *Store) {
+		const many = 4000
+		services := make([]*Service, many)
+		template := svc(t, "template", 1, 1)
+		for i := range services {
+			services[i] = &Service{Name: fmt.Sprintf("s%04d", i), Config: template.Config, Endpoints: template.Endpoints}
+		}
+		require.NoError(t, s.Apply("a", services))
+		events := drain(s)
+		require.Len(t, events, many)
+		assert.Equal(t, "add s0000:1/1", events[0])
+		assert.Equal(t, "add s3999:1/1", events[many-1])
+
+		for range 1000 { // the same services: nothing to look at
+			require.NoError(t, s.Apply("a", services))
+		}
+		assert.Empty(t, drain(s))
+	})
+}
+
+// What an unread store remembers does not grow with the changes.
+func TestStoreLineIsBounded(t *testing.T) {
+	s := NewStore()
+	one := svc(t, "one", 1, 1)
+	for range 1000 {
+		require.NoError(t, s.Apply("a", []*Service{one}))
+		require.NoError(t, s.Apply("a", nil))
+	}
+	assert.Less(t, len(s.pending.order), 100)
 }
 
 func TestStoreRunsOnce(t *testing.T) {

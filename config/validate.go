@@ -32,7 +32,7 @@ func checkBootstrap(r *report, b *bootstrap.Bootstrap) {
 	}
 	v.staticServices(b.StaticServices, taken)
 	if s := b.DynamicSourceConfig; s != nil {
-		v.hostPort("dynamic_source_config.endpoint", s.Endpoint)
+		v.source("dynamic_source_config", s)
 	}
 }
 
@@ -158,6 +158,8 @@ func (v *validator) forProtocol(path string, c *service.Config) {
 	}
 	if o := c.GetRedisOption(); o != nil {
 		v.redisOption(path+".redis_option", o)
+	} else if o := streamOption(c); o != nil {
+		v.streamOption(path+"."+option, o)
 	}
 }
 
@@ -185,7 +187,7 @@ func (v *validator) redisOption(path string, o *protocol.RedisOption) {
 func (v *validator) healthCheck(path string, h *hc.HealthCheck, p protocol.Protocol) {
 	v.positive(path+".interval", h.Interval)
 	v.positive(path+".timeout", h.Timeout)
-	switch h.Checker.(type) {
+	switch c := h.Checker.(type) {
 	case *hc.HealthCheck_MysqlChecker:
 		if p == protocol.Protocol_Redis {
 			v.fail(path+".mysql_checker", "must not be given: the protocol is %s", p)
@@ -193,6 +195,9 @@ func (v *validator) healthCheck(path string, h *hc.HealthCheck, p protocol.Proto
 	case *hc.HealthCheck_RedisChecker:
 		if p == protocol.Protocol_MySQL {
 			v.fail(path+".redis_checker", "must not be given: the protocol is %s", p)
+		}
+		if c.RedisChecker.GetUsername() != "" && c.RedisChecker.GetPassword() == "" {
+			v.fail(path+".redis_checker.password", "is required with username")
 		}
 	}
 }

@@ -534,7 +534,14 @@ func (x *StaticService) GetEndpoints() []*service.Endpoint {
 type ConfigSource struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The "host:port" of its gRPC API.
-	Endpoint      string `protobuf:"bytes,1,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	Endpoint string `protobuf:"bytes,1,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	// Plaintext when absent.
+	Tls *ConfigSource_TLS `protobuf:"bytes,100,opt,name=tls,proto3" json:"tls,omitempty"`
+	// Sent as a bearer token with every call when not empty. A secret: never
+	// shown. Not together with token_file.
+	Token string `protobuf:"bytes,101,opt,name=token,proto3" json:"token,omitempty"`
+	// A file that holds the token, read anew for each connection.
+	TokenFile     string `protobuf:"bytes,102,opt,name=token_file,json=tokenFile,proto3" json:"token_file,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -572,6 +579,27 @@ func (*ConfigSource) Descriptor() ([]byte, []int) {
 func (x *ConfigSource) GetEndpoint() string {
 	if x != nil {
 		return x.Endpoint
+	}
+	return ""
+}
+
+func (x *ConfigSource) GetTls() *ConfigSource_TLS {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+func (x *ConfigSource) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *ConfigSource) GetTokenFile() string {
+	if x != nil {
+		return x.TokenFile
 	}
 	return ""
 }
@@ -630,6 +658,83 @@ func (x *Log_Output) GetTarget() string {
 	return ""
 }
 
+// TLS says how the connection is encrypted. All files are PEM, and read anew
+// for each connection.
+type ConfigSource_TLS struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The certificates of the authorities that may have signed that of the
+	// server. Default: those of the system.
+	CaFile string `protobuf:"bytes,1,opt,name=ca_file,json=caFile,proto3" json:"ca_file,omitempty"`
+	// The certificate that this process shows, with the chain. None when empty;
+	// given together with key_file.
+	CertFile string `protobuf:"bytes,2,opt,name=cert_file,json=certFile,proto3" json:"cert_file,omitempty"`
+	// The private key of cert_file.
+	KeyFile string `protobuf:"bytes,3,opt,name=key_file,json=keyFile,proto3" json:"key_file,omitempty"`
+	// The name that the certificate of the server has to be for. Default: the
+	// host of the endpoint.
+	ServerName    string `protobuf:"bytes,4,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigSource_TLS) Reset() {
+	*x = ConfigSource_TLS{}
+	mi := &file_api_bootstrap_bootstrap_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigSource_TLS) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigSource_TLS) ProtoMessage() {}
+
+func (x *ConfigSource_TLS) ProtoReflect() protoreflect.Message {
+	mi := &file_api_bootstrap_bootstrap_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigSource_TLS.ProtoReflect.Descriptor instead.
+func (*ConfigSource_TLS) Descriptor() ([]byte, []int) {
+	return file_api_bootstrap_bootstrap_proto_rawDescGZIP(), []int{6, 0}
+}
+
+func (x *ConfigSource_TLS) GetCaFile() string {
+	if x != nil {
+		return x.CaFile
+	}
+	return ""
+}
+
+func (x *ConfigSource_TLS) GetCertFile() string {
+	if x != nil {
+		return x.CertFile
+	}
+	return ""
+}
+
+func (x *ConfigSource_TLS) GetKeyFile() string {
+	if x != nil {
+		return x.KeyFile
+	}
+	return ""
+}
+
+func (x *ConfigSource_TLS) GetServerName() string {
+	if x != nil {
+		return x.ServerName
+	}
+	return ""
+}
+
 var File_api_bootstrap_bootstrap_proto protoreflect.FileDescriptor
 
 const file_api_bootstrap_bootstrap_proto_rawDesc = "" +
@@ -676,9 +781,19 @@ const file_api_bootstrap_bootstrap_proto_rawDesc = "" +
 	"\rStaticService\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12'\n" +
 	"\x06config\x18\x02 \x01(\v2\x0f.service.ConfigR\x06config\x12/\n" +
-	"\tendpoints\x18\x03 \x03(\v2\x11.service.EndpointR\tendpoints\"*\n" +
+	"\tendpoints\x18\x03 \x03(\v2\x11.service.EndpointR\tendpoints\"\x87\x02\n" +
 	"\fConfigSource\x12\x1a\n" +
-	"\bendpoint\x18\x01 \x01(\tR\bendpointB#Z!samaritan/api/bootstrap;bootstrapb\x06proto3"
+	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12-\n" +
+	"\x03tls\x18d \x01(\v2\x1b.bootstrap.ConfigSource.TLSR\x03tls\x12\x14\n" +
+	"\x05token\x18e \x01(\tR\x05token\x12\x1d\n" +
+	"\n" +
+	"token_file\x18f \x01(\tR\ttokenFile\x1aw\n" +
+	"\x03TLS\x12\x17\n" +
+	"\aca_file\x18\x01 \x01(\tR\x06caFile\x12\x1b\n" +
+	"\tcert_file\x18\x02 \x01(\tR\bcertFile\x12\x19\n" +
+	"\bkey_file\x18\x03 \x01(\tR\akeyFile\x12\x1f\n" +
+	"\vserver_name\x18\x04 \x01(\tR\n" +
+	"serverNameB#Z!samaritan/api/bootstrap;bootstrapb\x06proto3"
 
 var (
 	file_api_bootstrap_bootstrap_proto_rawDescOnce sync.Once
@@ -693,7 +808,7 @@ func file_api_bootstrap_bootstrap_proto_rawDescGZIP() []byte {
 }
 
 var file_api_bootstrap_bootstrap_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_api_bootstrap_bootstrap_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_api_bootstrap_bootstrap_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_api_bootstrap_bootstrap_proto_goTypes = []any{
 	(Log_Level)(0),           // 0: bootstrap.Log.Level
 	(Log_Output_Type)(0),     // 1: bootstrap.Log.Output.Type
@@ -706,13 +821,14 @@ var file_api_bootstrap_bootstrap_proto_goTypes = []any{
 	(*StaticService)(nil),    // 8: bootstrap.StaticService
 	(*ConfigSource)(nil),     // 9: bootstrap.ConfigSource
 	(*Log_Output)(nil),       // 10: bootstrap.Log.Output
-	(*common.Instance)(nil),  // 11: common.Instance
-	(*common.Address)(nil),   // 12: common.Address
-	(*service.Config)(nil),   // 13: service.Config
-	(*service.Endpoint)(nil), // 14: service.Endpoint
+	(*ConfigSource_TLS)(nil), // 11: bootstrap.ConfigSource.TLS
+	(*common.Instance)(nil),  // 12: common.Instance
+	(*common.Address)(nil),   // 13: common.Address
+	(*service.Config)(nil),   // 14: service.Config
+	(*service.Endpoint)(nil), // 15: service.Endpoint
 }
 var file_api_bootstrap_bootstrap_proto_depIdxs = []int32{
-	11, // 0: bootstrap.Bootstrap.instance:type_name -> common.Instance
+	12, // 0: bootstrap.Bootstrap.instance:type_name -> common.Instance
 	4,  // 1: bootstrap.Bootstrap.log:type_name -> bootstrap.Log
 	5,  // 2: bootstrap.Bootstrap.stats:type_name -> bootstrap.Stats
 	7,  // 3: bootstrap.Bootstrap.admin:type_name -> bootstrap.Admin
@@ -722,15 +838,16 @@ var file_api_bootstrap_bootstrap_proto_depIdxs = []int32{
 	10, // 7: bootstrap.Log.output:type_name -> bootstrap.Log.Output
 	6,  // 8: bootstrap.Stats.sinks:type_name -> bootstrap.Sink
 	2,  // 9: bootstrap.Sink.type:type_name -> bootstrap.Sink.Type
-	12, // 10: bootstrap.Admin.bind:type_name -> common.Address
-	13, // 11: bootstrap.StaticService.config:type_name -> service.Config
-	14, // 12: bootstrap.StaticService.endpoints:type_name -> service.Endpoint
-	1,  // 13: bootstrap.Log.Output.type:type_name -> bootstrap.Log.Output.Type
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	13, // 10: bootstrap.Admin.bind:type_name -> common.Address
+	14, // 11: bootstrap.StaticService.config:type_name -> service.Config
+	15, // 12: bootstrap.StaticService.endpoints:type_name -> service.Endpoint
+	11, // 13: bootstrap.ConfigSource.tls:type_name -> bootstrap.ConfigSource.TLS
+	1,  // 14: bootstrap.Log.Output.type:type_name -> bootstrap.Log.Output.Type
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_api_bootstrap_bootstrap_proto_init() }
@@ -744,7 +861,7 @@ func file_api_bootstrap_bootstrap_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_bootstrap_bootstrap_proto_rawDesc), len(file_api_bootstrap_bootstrap_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -259,7 +259,8 @@ func (x *ATCPChecker) GetAction() []*ATCPChecker_Action {
 	return nil
 }
 
-// MySQLChecker passes when a MySQL login without a password succeeds.
+// MySQLChecker passes when a MySQL server greets and, when there is a username,
+// lets it log in without a password.
 type MySQLChecker struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Username      string                 `protobuf:"bytes,1,opt,name=username,proto3" json:"username,omitempty"`
@@ -308,7 +309,10 @@ func (x *MySQLChecker) GetUsername() string {
 type RedisChecker struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Sent with AUTH first, when not empty. A secret: never shown.
-	Password      string `protobuf:"bytes,1,opt,name=password,proto3" json:"password,omitempty"`
+	Password string `protobuf:"bytes,1,opt,name=password,proto3" json:"password,omitempty"`
+	// The user to log in as; the default user when empty. Used with a password
+	// only.
+	Username      string `protobuf:"bytes,100,opt,name=username,proto3" json:"username,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -346,6 +350,13 @@ func (*RedisChecker) Descriptor() ([]byte, []int) {
 func (x *RedisChecker) GetPassword() string {
 	if x != nil {
 		return x.Password
+	}
+	return ""
+}
+
+func (x *RedisChecker) GetUsername() string {
+	if x != nil {
+		return x.Username
 	}
 	return ""
 }
@@ -429,9 +440,10 @@ const file_api_hc_hc_proto_rawDesc = "" +
 	"\x04send\x18\x01 \x01(\fR\x04send\x12\x16\n" +
 	"\x06expect\x18\x02 \x01(\fR\x06expect\"*\n" +
 	"\fMySQLChecker\x12\x1a\n" +
-	"\busername\x18\x01 \x01(\tR\busername\"*\n" +
+	"\busername\x18\x01 \x01(\tR\busername\"F\n" +
 	"\fRedisChecker\x12\x1a\n" +
-	"\bpassword\x18\x01 \x01(\tR\bpasswordB\x15Z\x13samaritan/api/hc;hcb\x06proto3"
+	"\bpassword\x18\x01 \x01(\tR\bpassword\x12\x1a\n" +
+	"\busername\x18d \x01(\tR\busernameB\x15Z\x13samaritan/api/hc;hcb\x06proto3"
 
 var (
 	file_api_hc_hc_proto_rawDescOnce sync.Once

@@ -79,11 +79,17 @@ func (Protocol) EnumDescriptor() ([]byte, []int) {
 	return file_api_protocol_protocol_proto_rawDescGZIP(), []int{0}
 }
 
-// TCPOption has the options of TCP services. There are none yet.
+// TCPOption has the options of TCP services. Each field changes live.
 type TCPOption struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long connections to an endpoint that has been removed, or is marked
+	// DOWN, may go on, more than zero. Default 10m.
+	DrainTimeout *durationpb.Duration `protobuf:"bytes,100,opt,name=drain_timeout,json=drainTimeout,proto3" json:"drain_timeout,omitempty"`
+	// The most endpoints that are tried for one connection, 1..100. Default 3,
+	// also for 0.
+	ConnectAttempts uint32 `protobuf:"varint,101,opt,name=connect_attempts,json=connectAttempts,proto3" json:"connect_attempts,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *TCPOption) Reset() {
@@ -114,6 +120,20 @@ func (x *TCPOption) ProtoReflect() protoreflect.Message {
 // Deprecated: Use TCPOption.ProtoReflect.Descriptor instead.
 func (*TCPOption) Descriptor() ([]byte, []int) {
 	return file_api_protocol_protocol_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *TCPOption) GetDrainTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.DrainTimeout
+	}
+	return nil
+}
+
+func (x *TCPOption) GetConnectAttempts() uint32 {
+	if x != nil {
+		return x.ConnectAttempts
+	}
+	return 0
 }
 
 // RedisOption has the options of Redis services.
@@ -198,11 +218,18 @@ func (x *RedisOption) GetHotKeys() *redis.HotKeys {
 	return nil
 }
 
-// MySQLOption has the options of MySQL services. There are none yet.
+// MySQLOption has the options of MySQL services, which are proxied as TCP. Each
+// field changes live.
 type MySQLOption struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long connections to an endpoint that has been removed, or is marked
+	// DOWN, may go on, more than zero. Default 10m.
+	DrainTimeout *durationpb.Duration `protobuf:"bytes,100,opt,name=drain_timeout,json=drainTimeout,proto3" json:"drain_timeout,omitempty"`
+	// The most endpoints that are tried for one connection, 1..100. Default 3,
+	// also for 0.
+	ConnectAttempts uint32 `protobuf:"varint,101,opt,name=connect_attempts,json=connectAttempts,proto3" json:"connect_attempts,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *MySQLOption) Reset() {
@@ -235,19 +262,37 @@ func (*MySQLOption) Descriptor() ([]byte, []int) {
 	return file_api_protocol_protocol_proto_rawDescGZIP(), []int{2}
 }
 
+func (x *MySQLOption) GetDrainTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.DrainTimeout
+	}
+	return nil
+}
+
+func (x *MySQLOption) GetConnectAttempts() uint32 {
+	if x != nil {
+		return x.ConnectAttempts
+	}
+	return 0
+}
+
 var File_api_protocol_protocol_proto protoreflect.FileDescriptor
 
 const file_api_protocol_protocol_proto_rawDesc = "" +
 	"\n" +
-	"\x1bapi/protocol/protocol.proto\x12\bprotocol\x1a\x15api/redis/redis.proto\x1a\x1egoogle/protobuf/duration.proto\"\v\n" +
-	"\tTCPOption\"\xae\x02\n" +
+	"\x1bapi/protocol/protocol.proto\x12\bprotocol\x1a\x15api/redis/redis.proto\x1a\x1egoogle/protobuf/duration.proto\"v\n" +
+	"\tTCPOption\x12>\n" +
+	"\rdrain_timeout\x18d \x01(\v2\x19.google.protobuf.DurationR\fdrainTimeout\x12)\n" +
+	"\x10connect_attempts\x18e \x01(\rR\x0fconnectAttempts\"\xae\x02\n" +
 	"\vRedisOption\x128\n" +
 	"\rread_strategy\x18\x01 \x01(\x0e2\x13.redis.ReadStrategyR\freadStrategy\x124\n" +
 	"\vcompression\x18\x02 \x01(\v2\x12.redis.CompressionR\vcompression\x12B\n" +
 	"\x0frequest_timeout\x18d \x01(\v2\x19.google.protobuf.DurationR\x0erequestTimeout\x12@\n" +
 	"\x0eslow_threshold\x18e \x01(\v2\x19.google.protobuf.DurationR\rslowThreshold\x12)\n" +
-	"\bhot_keys\x18f \x01(\v2\x0e.redis.HotKeysR\ahotKeys\"\r\n" +
-	"\vMySQLOption*6\n" +
+	"\bhot_keys\x18f \x01(\v2\x0e.redis.HotKeysR\ahotKeys\"x\n" +
+	"\vMySQLOption\x12>\n" +
+	"\rdrain_timeout\x18d \x01(\v2\x19.google.protobuf.DurationR\fdrainTimeout\x12)\n" +
+	"\x10connect_attempts\x18e \x01(\rR\x0fconnectAttempts*6\n" +
 	"\bProtocol\x12\v\n" +
 	"\aUNKNOWN\x10\x00\x12\a\n" +
 	"\x03TCP\x10\x01\x12\t\n" +
@@ -273,22 +318,24 @@ var file_api_protocol_protocol_proto_goTypes = []any{
 	(*TCPOption)(nil),           // 1: protocol.TCPOption
 	(*RedisOption)(nil),         // 2: protocol.RedisOption
 	(*MySQLOption)(nil),         // 3: protocol.MySQLOption
-	(redis.ReadStrategy)(0),     // 4: redis.ReadStrategy
-	(*redis.Compression)(nil),   // 5: redis.Compression
-	(*durationpb.Duration)(nil), // 6: google.protobuf.Duration
+	(*durationpb.Duration)(nil), // 4: google.protobuf.Duration
+	(redis.ReadStrategy)(0),     // 5: redis.ReadStrategy
+	(*redis.Compression)(nil),   // 6: redis.Compression
 	(*redis.HotKeys)(nil),       // 7: redis.HotKeys
 }
 var file_api_protocol_protocol_proto_depIdxs = []int32{
-	4, // 0: protocol.RedisOption.read_strategy:type_name -> redis.ReadStrategy
-	5, // 1: protocol.RedisOption.compression:type_name -> redis.Compression
-	6, // 2: protocol.RedisOption.request_timeout:type_name -> google.protobuf.Duration
-	6, // 3: protocol.RedisOption.slow_threshold:type_name -> google.protobuf.Duration
-	7, // 4: protocol.RedisOption.hot_keys:type_name -> redis.HotKeys
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	4, // 0: protocol.TCPOption.drain_timeout:type_name -> google.protobuf.Duration
+	5, // 1: protocol.RedisOption.read_strategy:type_name -> redis.ReadStrategy
+	6, // 2: protocol.RedisOption.compression:type_name -> redis.Compression
+	4, // 3: protocol.RedisOption.request_timeout:type_name -> google.protobuf.Duration
+	4, // 4: protocol.RedisOption.slow_threshold:type_name -> google.protobuf.Duration
+	7, // 5: protocol.RedisOption.hot_keys:type_name -> redis.HotKeys
+	4, // 6: protocol.MySQLOption.drain_timeout:type_name -> google.protobuf.Duration
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_api_protocol_protocol_proto_init() }

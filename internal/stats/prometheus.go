@@ -17,8 +17,8 @@ var (
 
 // Collector shows sources as Prometheus metrics: "samaritan_", "service_" when
 // there is a service, and the name with every character but letters, digits
-// and '_' replaced by '_'. The service and the command are the labels
-// service_name (as configured, dots and all) and redis_cmd.
+// and '_' replaced by '_'. The service, the command and the endpoint are the
+// labels service_name (as configured, dots and all), redis_cmd and endpoint.
 //
 // It is an unchecked collector, since services come and go. It keeps nothing
 // between scrapes and may be collected by several goroutines at once.
@@ -60,11 +60,17 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 // family is what all metrics of one name share in a scrape; its first sample
 // decides.
 type family struct {
-	desc       *prometheus.Desc
-	kind       Kind
-	hasService bool
-	hasCommand bool
-	seen       map[[2]string]bool // two names can become one: a.b and a_b
+	desc *prometheus.Desc
+	kind Kind
+	set  [len(labelNames)]bool            // which labels there are
+	seen map[[len(labelNames)]string]bool // two names can become one: a.b and a_b
+}
+
+// labelNames are all labels, in the order of labelsOf.
+var labelNames = [...]string{"service_name", "redis_cmd", "endpoint"}
+
+func labelsOf(s *Sample) [len(labelNames)]string {
+	return [...]string{s.Service, s.Command, s.Endpoint}
 }
 
 // metricOf returns s as a metric, or nil when it does not fit its family.
@@ -75,8 +81,8 @@ func metricOf(families map[string]*family, s *Sample) prometheus.Metric {
 		f = newFamily(name, s)
 		families[name] = f
 	}
-	key := [2]string{s.Service, s.Command}
-	if f.kind != s.Kind || f.hasService != (s.Service != "") || f.hasCommand != (s.Command != "") || f.seen[key] {
+	key := labelsOf(s)
+	if f.kind != s.Kind || f.set != whichSet(key) || f.seen[key] {
 		return nil
 	}
 	f.seen[key] = true
@@ -87,17 +93,23 @@ func metricOf(families map[string]*family, s *Sample) prometheus.Metric {
 	return m
 }
 
+func whichSet(values [len(labelNames)]string) (set [len(labelNames)]bool) {
+	for i, v := range values {
+		set[i] = v != ""
+	}
+	return set
+}
+
 func newFamily(name string, s *Sample) *family {
 	f := &family{
-		kind: s.Kind, hasService: s.Service != "", hasCommand: s.Command != "",
-		seen: make(map[[2]string]bool),
+		kind: s.Kind, set: whichSet(labelsOf(s)),
+		seen: make(map[[len(labelNames)]string]bool),
 	}
 	var labels []string
-	if f.hasService {
-		labels = append(labels, "service_name")
-	}
-	if f.hasCommand {
-		labels = append(labels, "redis_cmd")
+	for i, label := range labelNames {
+		if f.set[i] {
+			labels = append(labels, label)
+		}
 	}
 	help := strings.ToValidUTF8(s.Help, "_")
 	if help == "" {
@@ -108,12 +120,11 @@ func newFamily(name string, s *Sample) *family {
 }
 
 func (f *family) metric(s *Sample) (prometheus.Metric, error) {
-	labels := make([]string, 0, 2)
-	if f.hasService {
-		labels = append(labels, s.Service)
-	}
-	if f.hasCommand {
-		labels = append(labels, s.Command)
+	labels := make([]string, 0, len(labelNames))
+	for _, v := range labelsOf(s) {
+		if v != "" {
+			labels = append(labels, v)
+		}
 	}
 	switch s.Kind {
 	case Distribution:

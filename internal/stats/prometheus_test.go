@@ -52,6 +52,18 @@ samaritan_service_upstream_slots_refresh_total{service_name="a.b"} 2
 `, got)
 }
 
+func TestEndpointIsALabelOfItsOwn(t *testing.T) {
+	src := source(
+		Sample{Service: "a", Name: "endpoint.cx_total", Endpoint: "10.0.0.1:80", Value: 1},
+		Sample{Service: "a", Name: "endpoint.cx_total", Endpoint: "[::1]:80", Value: 2},
+		Sample{Service: "a", Name: "endpoint.cx_total", Endpoint: "10.0.0.1:80", Value: 4}, // of another loop
+	)
+	text := scrape(t, src)
+	assert.Contains(t, text, `samaritan_service_endpoint_cx_total{endpoint="10.0.0.1:80",service_name="a"} 5`)
+	assert.Contains(t, text, `samaritan_service_endpoint_cx_total{endpoint="[::1]:80",service_name="a"} 2`)
+	assert.Equal(t, "service.a.endpoint.10_0_0_1_80.cx_total: 5\nservice.a.endpoint.[__1]_80.cx_total: 2\n", text(t, "endpoint", src))
+}
+
 func TestPrometheusHistogram(t *testing.T) {
 	got := scrape(t, source(
 		Sample{

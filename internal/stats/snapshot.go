@@ -111,7 +111,7 @@ func appendNumber(dst []byte, v float64) []byte {
 	return dst
 }
 
-type sampleKey struct{ service, name, command string }
+type sampleKey struct{ service, name, command, endpoint string }
 
 // gatherer is the state of one Gather call.
 type gatherer struct {
@@ -136,11 +136,12 @@ func (g *gatherer) add(s Sample) {
 	s.Service = strings.ToValidUTF8(s.Service, "_")
 	s.Name = strings.ToValidUTF8(s.Name, "_")
 	s.Command = strings.ToValidUTF8(s.Command, "_")
+	s.Endpoint = strings.ToValidUTF8(s.Endpoint, "_")
 	if !usable(&s) {
 		g.bad++
 		return
 	}
-	key := sampleKey{s.Service, s.Name, s.Command}
+	key := sampleKey{s.Service, s.Name, s.Command, s.Endpoint}
 	i, ok := g.index[key]
 	if !ok {
 		g.index[key] = len(g.samples)

@@ -41,8 +41,12 @@ type Sample struct {
 	// it follows the first part of the name (redis.get.total), in Prometheus
 	// it is the label redis_cmd.
 	Command string
-	Kind    Kind
-	Value   float64
+	// Endpoint is the server ("ip:port") that the number belongs to, or "". In the
+	// text it stands where a command would, in Prometheus it is the label endpoint.
+	// A sample has a command or an endpoint, not both.
+	Endpoint string
+	Kind     Kind
+	Value    float64
 	// Hist must not change after it was emitted. Its owner emits a clone.
 	Hist *Histogram
 	// Scale is what one unit of Hist is worth in the unit of the name: 0.001
@@ -66,12 +70,12 @@ type SourceFunc func(emit func(Sample))
 // Stats calls f.
 func (f SourceFunc) Stats(emit func(Sample)) { f(emit) }
 
-// textName is the full dotted name of s: service.<name>.<first>.<command>.<rest>.
+// textName is the full dotted name of s: service.<name>.<first>.<command or endpoint>.<rest>.
 func (s *Sample) textName() string {
 	name := s.Name
-	if s.Command != "" {
+	if part := s.Command + s.Endpoint; part != "" {
 		first, rest, _ := strings.Cut(name, ".")
-		name = first + "." + textPart(s.Command)
+		name = first + "." + textPart(part)
 		if rest != "" {
 			name += "." + rest
 		}
