@@ -1,12 +1,12 @@
 #!/bin/sh
 # Installs what the tests need and a fresh Debian or Ubuntu does not have.
 #
-#   scripts/install-test-deps.sh          redis-server (7.0 or newer) and redis-cli
+#   scripts/install-test-deps.sh          redis-server (7.0 or newer), redis-cli; MariaDB's server and client
 #   scripts/install-test-deps.sh bench    also redis-benchmark and nutcracker (twemproxy)
 #
 # Does nothing, and says nothing, when all is there. Exits 1 and says why when it
 # cannot help. What it installs does not run as a system service: the tests
-# start their own servers, and port 6379 stays free.
+# start their own servers, and the ports 6379 and 3306 stay free.
 set -eu
 
 policy=/usr/sbin/policy-rc.d # asked by Debian packages before they start a service
@@ -37,6 +37,7 @@ cleanup() {
 missing() {
 	have redis-server || echo redis-server
 	have redis-cli || echo redis-tools
+	have mariadbd && have mariadb-install-db && have mariadb || echo mariadb-server # which brings the client
 	if [ "$bench" = yes ]; then
 		have redis-benchmark || ! have redis-cli || echo redis-tools
 		have nutcracker || echo nutcracker
@@ -45,7 +46,7 @@ missing() {
 
 # become_root finds out how to run apt-get.
 become_root() {
-	have apt-get || die "cannot install $1: there is no apt-get here; install it by other means (Redis 7.0 or newer) and have it in PATH"
+	have apt-get || die "cannot install $1: there is no apt-get here; install it by other means (Redis 7.0 or newer, any MariaDB) and have it in PATH"
 	[ "$(id -u)" -ne 0 ] || return 0
 	have sudo || die "cannot install $1: this needs root, and there is no sudo; run as root: apt-get install $1"
 	# Without a terminal sudo could not ask for a password.
@@ -66,11 +67,15 @@ forbid_services() {
 # installed before, so nobody had them running.
 stop_services() {
 	for package; do
-		[ "$package" != redis-tools ] || continue
+		case $package in
+		redis-tools) continue ;;
+		mariadb-server) service=mariadb ;;
+		*) service=$package ;;
+		esac
 		if [ -d /run/systemd/system ]; then
-			$root systemctl disable --now --quiet "$package" >/dev/null 2>&1 || :
-		elif [ -z "$own_policy" ] && [ -x "/etc/init.d/$package" ]; then
-			$root "/etc/init.d/$package" stop >/dev/null 2>&1 || :
+			$root systemctl disable --now --quiet "$service" >/dev/null 2>&1 || :
+		elif [ -z "$own_policy" ] && [ -x "/etc/init.d/$service" ]; then
+			$root "/etc/init.d/$service" stop >/dev/null 2>&1 || :
 		fi
 	done
 }
@@ -116,7 +121,7 @@ bench) bench=yes ;;
 *) die "usage: $0 [bench]" ;;
 esac
 
-# Debian puts nutcracker into /usr/sbin, which is not in every user's PATH.
+# Debian puts nutcracker and mariadbd into /usr/sbin, which is not in every user's PATH.
 PATH=$PATH:/usr/sbin:/sbin
 # shellcheck disable=SC2046 # one word per package
 set -- $(missing)

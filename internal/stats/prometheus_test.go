@@ -58,9 +58,9 @@ func TestEndpointIsALabelOfItsOwn(t *testing.T) {
 		Sample{Service: "a", Name: "endpoint.cx_total", Endpoint: "[::1]:80", Value: 2},
 		Sample{Service: "a", Name: "endpoint.cx_total", Endpoint: "10.0.0.1:80", Value: 4}, // of another loop
 	)
-	text := scrape(t, src)
-	assert.Contains(t, text, `samaritan_service_endpoint_cx_total{endpoint="10.0.0.1:80",service_name="a"} 5`)
-	assert.Contains(t, text, `samaritan_service_endpoint_cx_total{endpoint="[::1]:80",service_name="a"} 2`)
+	metrics := scrape(t, src)
+	assert.Contains(t, metrics, `samaritan_service_endpoint_cx_total{endpoint="10.0.0.1:80",service_name="a"} 5`)
+	assert.Contains(t, metrics, `samaritan_service_endpoint_cx_total{endpoint="[::1]:80",service_name="a"} 2`)
 	assert.Equal(t, "service.a.endpoint.10_0_0_1_80.cx_total: 5\nservice.a.endpoint.[__1]_80.cx_total: 2\n", text(t, "endpoint", src))
 }
 
