@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"samaritan/api/common"
+	"samaritan/api/hc"
 	"samaritan/api/protocol"
 	"samaritan/api/redis"
 	"samaritan/api/service"
@@ -30,6 +31,7 @@ type proxyOptions struct {
 	requestTimeout time.Duration
 	loops          int
 	drain          time.Duration
+	check          *hc.HealthCheck
 }
 
 // testProxy is a Proc that serves on a free loopback port.
@@ -90,6 +92,7 @@ func (o proxyOptions) config() *service.Config {
 	return &service.Config{
 		Listener:       &service.Listener{Address: &common.Address{Ip: "127.0.0.1"}, ConnectionLimit: o.limit},
 		Protocol:       protocol.Protocol_Redis,
+		HealthCheck:    o.check,
 		IdleTimeout:    duration(o.idleTimeout),
 		ConnectTimeout: duration(o.connectTimeout),
 		ProtocolOptions: &service.Config_RedisOption{RedisOption: &protocol.RedisOption{

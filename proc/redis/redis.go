@@ -11,11 +11,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"samaritan/api/common"
 	"samaritan/api/service"
 	"samaritan/config"
 	"samaritan/internal/eventloop"
 	"samaritan/internal/logging"
 	"samaritan/proc"
+	healthcheck "samaritan/proc/health"
 	"samaritan/proc/redis/cluster"
 )
 
@@ -41,6 +43,8 @@ type Proc struct {
 	settings atomic.Pointer[settings]
 	svc      atomic.Pointer[config.Service]
 	topology *topology
+	monitor  *healthcheck.Monitor
+	checking sync.Mutex // orders the calls of monitor.Configure
 	hot      *hotMerger
 	callers  callers
 	dials    sync.WaitGroup
@@ -68,6 +72,9 @@ func New(svc *config.Service, env proc.Env) (proc.Proc, error) {
 	p.svc.Store(svc)
 	p.topology = newTopology(env.Log, seedsOf(svc), p.publish)
 	p.hot = newHotMerger(p)
+	p.monitor = healthcheck.New(healthcheck.Options{Log: env.Log, Changed: p.verdictsChanged})
+	p.topology.unhealthy = p.monitor.Unhealthy
+	p.configureChecks()
 	return p, nil
 }
 
@@ -87,6 +94,7 @@ func (p *Proc) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	running.Go(func() { p.topology.Run(p.ctx) })
 	running.Go(func() { p.mergeHotKeys(p.ctx) })
+	running.Go(func() { _ = p.monitor.Run(p.ctx) })
 	accepted := make(chan error, 1)
 	running.Go(func() {
 		p.awaitFirstMap(ctx)
@@ -164,8 +172,11 @@ func (p *Proc) each(fn func(*worker)) {
 	}
 }
 
-// publish brings a new slot map to the workers.
-func (p *Proc) publish(m *cluster.Map) { p.each(func(w *worker) { w.setMap(m) }) }
+// publish brings a new slot map to the workers, and has its nodes checked.
+func (p *Proc) publish(m *cluster.Map) {
+	p.each(func(w *worker) { w.setMap(m) })
+	p.configureChecks()
+}
 
 // drain lets the sessions finish what is in flight and then closes everything.
 func (p *Proc) drain() {
@@ -202,6 +213,7 @@ func (p *Proc) Update(svc *config.Service) error {
 		p.listener.SetLimit(int(svc.Config.GetListener().GetConnectionLimit()))
 	}
 	p.each(func(w *worker) { w.apply(set) })
+	p.configureChecks()
 	if set.hot != previous.hot {
 		p.hotSettingsChanged()
 	}
@@ -240,6 +252,7 @@ func (p *Proc) Topology() any {
 		Master  string   `json:"master,omitempty"`
 		Healthy bool     `json:"healthy"`         // as the cluster says
 		Error   string   `json:"error,omitempty"` // why the proxy cannot reach it
+		Check   string   `json:"check,omitempty"` // "up" or "down": what the health check says
 		Slots   []string `json:"slots,omitempty"`
 	}
 	type view struct {
@@ -257,14 +270,14 @@ func (p *Proc) Topology() any {
 		return v
 	}
 	v.Covered = m.Covered()
-	resting := p.resting()
+	resting, checks := p.resting(), p.checkStatuses()
 	for i, n := range m.Nodes() {
-		mb := member{Addr: n.Addr, ID: n.ID, Role: "master", Healthy: n.Healthy, Error: resting[n.Addr]}
-		if n.Replica {
-			mb.Role = "replica"
-			if n.MasterIndex >= 0 {
-				mb.Master = m.Nodes()[n.MasterIndex].Addr
-			}
+		mb := member{
+			Addr: n.Addr, ID: n.ID, Role: roleOf(n), Healthy: n.Healthy,
+			Error: resting[n.Addr], Check: verdict(checks[n.Addr]),
+		}
+		if n.Replica && n.MasterIndex >= 0 {
+			mb.Master = m.Nodes()[n.MasterIndex].Addr
 		}
 		for _, r := range m.Ranges(i) {
 			mb.Slots = append(mb.Slots, r.String())
@@ -299,7 +312,12 @@ func (p *Proc) resting() map[string]string {
 }
 
 func listenAddress(svc *config.Service) string {
-	a := svc.Config.GetListener().GetAddress()
+	return hostPort(svc.Config.GetListener().GetAddress())
+}
+
+func endpointAddress(e *service.Endpoint) string { return hostPort(e.GetAddress()) }
+
+func hostPort(a *common.Address) string {
 	return net.JoinHostPort(a.GetIp(), strconv.FormatUint(uint64(a.GetPort()), 10))
 }
 
@@ -308,7 +326,7 @@ func listenAddress(svc *config.Service) string {
 func seedsOf(svc *config.Service) []string {
 	var up, down []string
 	for _, e := range svc.Endpoints {
-		addr := net.JoinHostPort(e.GetAddress().GetIp(), strconv.FormatUint(uint64(e.GetAddress().GetPort()), 10))
+		addr := endpointAddress(e)
 		if e.GetState() == service.Endpoint_DOWN {
 			down = append(down, addr)
 		} else {

@@ -136,6 +136,7 @@ func (p *Proc) Stats(emit func(stats.Sample)) {
 		}
 	}
 	e := emitter{service: p.name, emit: emit}
+	p.monitor.Stats(p.name, emit)
 	p.emitShared(e)
 	deadline := time.NewTimer(scrapeTimeout)
 	defer deadline.Stop()

@@ -93,6 +93,8 @@ type topology struct {
 	log     *slog.Logger
 	publish func(*cluster.Map)
 	dial    func(ctx context.Context, addr string) (net.Conn, error)
+	// unhealthy returns the addresses that are down by their health checks.
+	unhealthy func() map[string]bool
 
 	tried    chan struct{} // closed when the first refresh has ended, well or not
 	wake     chan struct{} // there is a wish
@@ -122,8 +124,9 @@ func newTopology(log *slog.Logger, seeds []string, publish func(*cluster.Map)) *
 	dialer := &net.Dialer{}
 	return &topology{
 		log: log, publish: publish, seeds: seeds,
-		dial:  func(ctx context.Context, addr string) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", addr) },
-		tried: make(chan struct{}), wake: make(chan struct{}, 1), silent: make(map[string]time.Time),
+		dial:      func(ctx context.Context, addr string) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", addr) },
+		unhealthy: func() map[string]bool { return nil },
+		tried:     make(chan struct{}), wake: make(chan struct{}, 1), silent: make(map[string]time.Time),
 	}
 }
 
@@ -293,8 +296,8 @@ func (t *topology) setErr(err error) bool {
 }
 
 // order lists the nodes to ask: the hint, the masters of m in random order, the seeds,
-// the replicas; the seeds first when they are new. Those that were silent a while ago
-// come last.
+// the replicas; the seeds first when they are new. Those that were silent a while ago,
+// or are down by their health checks, come last.
 func (t *topology) order(m *cluster.Map, why wish) []string {
 	maps.DeleteFunc(t.silent, func(_ string, at time.Time) bool { return time.Since(at) > watchFor })
 	masters, replicas := members(m)
@@ -302,11 +305,12 @@ func (t *topology) order(m *cluster.Map, why wish) []string {
 	if why.cause == causeSeeds {
 		groups[1], groups[2] = groups[2], groups[1]
 	}
+	down := t.unhealthy()
 	var good, bad []string
 	for _, group := range groups {
 		rand.Shuffle(len(group), func(i, j int) { group[i], group[j] = group[j], group[i] })
 		for _, addr := range group {
-			if _, quiet := t.silent[addr]; quiet {
+			if _, quiet := t.silent[addr]; quiet || down[addr] {
 				bad = append(bad, addr)
 			} else if addr != "" {
 				good = append(good, addr)

@@ -64,6 +64,7 @@ type node struct {
 	addr    string
 	clients [lanes]*client // made on first use
 	retired bool           // not in the slot map any more
+	down    bool           // its health checks fail (healthcheck.go)
 	filters filter.Node
 }
 
@@ -154,7 +155,7 @@ func (w *worker) forgetNode(addr string, n *node) {
 func (w *worker) nodeAt(addr string) *node {
 	n := w.nodes[addr]
 	if n == nil {
-		n = &node{addr: addr, retired: true, filters: filter.Node{Addr: addr}}
+		n = &node{addr: addr, retired: true, down: w.proc.monitor.Unhealthy()[addr], filters: filter.Node{Addr: addr}}
 		w.nodes[addr] = n
 	}
 	return n
@@ -188,7 +189,8 @@ func (n *node) closeIfIdle(now int64) bool {
 }
 
 // pick chooses the client for a request, or says why there is none (as an error
-// reply without the leading minus).
+// reply without the leading minus). What only the master can take goes there whatever
+// its health checks say.
 func (w *worker) pick(info *command.Info, slot uint16, l lane) (c *client, replica bool, problem string) {
 	v := w.view
 	if v == nil {
@@ -224,8 +226,20 @@ func (w *worker) noMap() string {
 }
 
 // replica chooses among the replicas of a master (and the master, with BOTH) by
-// turns, passing over those that cannot answer; nil means the master.
+// turns, passing over those that cannot answer or are down by their health checks; nil
+// means the master. When the checks leave nobody, the master included, they do not
+// count.
 func (w *worker) replica(master int, l lane) *client {
+	c, found := w.reader(master, l, true)
+	if !found && w.view.nodes[master].down {
+		c, _ = w.reader(master, l, false)
+	}
+	return c
+}
+
+// reader is replica with the health checks heeded or not; nil with found is the master's
+// turn.
+func (w *worker) reader(master int, l lane, heed bool) (c *client, found bool) {
 	replicas := w.view.slots.Replicas(master)
 	n := len(replicas)
 	if w.settings.read == redis.ReadStrategy_BOTH {
@@ -235,22 +249,26 @@ func (w *worker) replica(master int, l lane) *client {
 		w.turn++
 		i := int(w.turn % uint(n))
 		if i == len(replicas) {
-			return nil
+			if heed && w.view.nodes[master].down {
+				continue
+			}
+			return nil, true
 		}
-		if c := w.client(w.view.nodes[replicas[i]], l); c.fit() {
-			return c
+		if c := w.client(w.view.nodes[replicas[i]], l); c.fit() && !(heed && c.node.down) {
+			return c, true
 		}
 	}
-	return nil
+	return nil, false
 }
 
-// anyClient returns a connection to some master, for commands without keys.
+// anyClient returns a connection to some master, for commands without keys: one whose
+// health checks pass, if there is one.
 func (w *worker) anyClient(l lane) (*client, string) {
 	v := w.view
 	if v == nil {
 		return nil, w.noMap()
 	}
-	var found *client
+	var found, down *client
 	for range v.nodes {
 		w.turn++
 		i := int(w.turn % uint(len(v.nodes)))
@@ -258,9 +276,16 @@ func (w *worker) anyClient(l lane) (*client, string) {
 			continue
 		}
 		found = w.client(v.nodes[i], l)
-		if !found.resting() {
+		switch {
+		case found.resting():
+		case found.node.down:
+			down = found
+		default:
 			return found, ""
 		}
+	}
+	if down != nil {
+		return down, ""
 	}
 	if found == nil {
 		return nil, w.noMap()
