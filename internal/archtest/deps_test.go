@@ -32,6 +32,7 @@ var notLinked = []string{
 	"samaritan/internal/chaos",
 	"samaritan/internal/markdown",
 	"samaritan/internal/testvalues",
+	"samaritan/internal/testmariadb",
 	"samaritan/internal/testredis",
 	"testing",
 }

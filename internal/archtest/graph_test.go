@@ -29,6 +29,8 @@ var layers = []layer{
 	{"internal/archtest", nil},
 	{"internal/markdown", nil},
 	{"internal/testvalues", nil},
+	{"internal/filewatch", nil},
+	{"internal/testmariadb", []string{"internal/testredis"}},
 	{"internal/testredis", []string{"proc/redis/resp", "proc/redis/cluster"}},
 	{"internal/...", []string{"internal/..."}},
 	{"api/...", []string{"api/..."}},
@@ -39,9 +41,10 @@ var layers = []layer{
 	// Procs. The contract does not know its implementations, and the
 	// implementations do not know each other.
 	{"proc", []string{"config/...", "api/...", "internal/..."}},
+	{"proc/health", []string{"config", "api/...", "internal/..."}},
 	{"proc/redis/command", []string{"proc/redis/resp", "proc/redis/cluster"}},
-	{"proc/redis/...", []string{"proc", "proc/redis/...", "hotkey", "config", "api/...", "internal/..."}},
-	{"proc/tcp/...", []string{"proc", "proc/tcp/...", "config", "api/...", "internal/..."}},
+	{"proc/redis/...", []string{"proc", "proc/health", "proc/redis/...", "hotkey", "config", "api/...", "internal/..."}},
+	{"proc/tcp/...", []string{"proc", "proc/health", "proc/tcp/...", "config", "api/...", "internal/..."}},
 
 	// What owns procs, and what looks at them. The builders come from cmd.
 	{"controller", []string{"config", "proc", "api/...", "internal/..."}},
@@ -56,7 +59,7 @@ var layers = []layer{
 // forTests are the packages that only tests and the programs around the daemon
 // may import.
 var (
-	forTests = []string{"internal/testredis/...", "internal/chaos/...", "internal/archtest", "internal/markdown", "internal/testvalues"}
+	forTests = []string{"internal/testredis/...", "internal/testmariadb", "internal/chaos/...", "internal/archtest", "internal/markdown", "internal/testvalues"}
 	around   = []string{"internal/testredis/...", "internal/chaos/...", "bench/...", "examples/..."}
 	programs = []string{"cmd/...", "bench/...", "examples/..."}
 )
@@ -123,6 +126,10 @@ func TestLayersCatchABreach(t *testing.T) {
 		{"proc", "proc/redis", false},
 		{"proc/redis", "proc", true},
 		{"proc/redis", "proc/tcp", false},
+		{"proc/redis", "proc/health", true},
+		{"proc/tcp", "proc/health", true},
+		{"proc/health", "proc", false},
+		{"config/dynamic", "proc", false},
 		{"proc/redis", "hotrestart", false},
 		{"proc/redis/filter", "hotkey", true},
 		{"proc/tcp", "proc/redis/resp", false},
