@@ -44,6 +44,23 @@
 // report (hotkey_merge.go), which HOTKEY and the admin server show. A HOTKEYS session
 // counts apart from that, for as long as it runs (hotkeys_session.go).
 //
+// # Health checks
+//
+// A service with a health_check has its endpoints, and the nodes of its slot map, checked
+// by a monitor (proc/health) over connections of its own. The verdicts are posted to the
+// workers, which keep them in their nodes as a plain bool (healthcheck.go), so that they
+// cost a request nothing. A node that is down by its checks
+//
+//   - gets no reads that somebody else can take, with the read strategies REPLICA and
+//     BOTH, and no commands without keys that any master can take;
+//   - is asked last for the slot map;
+//   - still gets the writes, and with MASTER the reads, of the slots that it owns: nobody
+//     else could take them, and a check that is wrong must not take slots out of service.
+//
+// Where the checks leave nobody they do not count. What the data path finds out by
+// itself about a node (health.go) counts apart from them: a node gets reads when neither
+// has anything against it.
+//
 // # What it does not do yet
 //
 // Transactions, blocking commands, publish/subscribe and monitoring need a node

@@ -1,7 +1,9 @@
 package redis
 
 import (
+	"cmp"
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"strconv"
@@ -32,6 +34,7 @@ type proxyOptions struct {
 	loops          int
 	drain          time.Duration
 	check          *hc.HealthCheck
+	log            io.Writer // the test's output when nil
 }
 
 // testProxy is a Proc that serves on a free loopback port.
@@ -57,7 +60,7 @@ func startProxy(t testing.TB, o proxyOptions, seeds ...string) *testProxy {
 	require.NoError(t, err)
 	var lc net.ListenConfig
 	env := proc.Env{
-		Listen: lc.Listen, Loops: group, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Listen: lc.Listen, Loops: group, Log: slog.New(slog.NewTextHandler(cmp.Or(o.log, t.Output()), nil)),
 		Drain: max(o.drain, time.Second), Version: "test",
 	}
 	built, err := New(svc, env)

@@ -94,7 +94,7 @@ func (p *Proc) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	running.Go(func() { p.topology.Run(p.ctx) })
 	running.Go(func() { p.mergeHotKeys(p.ctx) })
-	running.Go(func() { _ = p.monitor.Run(p.ctx) })
+	running.Go(func() { _ = p.monitor.Run(p.ctx) }) // fails when run twice only
 	accepted := make(chan error, 1)
 	running.Go(func() {
 		p.awaitFirstMap(ctx)

@@ -138,6 +138,7 @@ func (w *worker) setMap(m *cluster.Map) {
 		v.nodes[i].retired = false
 	}
 	w.view = v
+	w.heedChecks()
 	for addr, n := range w.nodes {
 		if n.retired && n.closeIfIdle(w.loop.Now()) {
 			w.forgetNode(addr, n)
@@ -155,7 +156,7 @@ func (w *worker) forgetNode(addr string, n *node) {
 func (w *worker) nodeAt(addr string) *node {
 	n := w.nodes[addr]
 	if n == nil {
-		n = &node{addr: addr, retired: true, down: w.proc.monitor.Unhealthy()[addr], filters: filter.Node{Addr: addr}}
+		n = &node{addr: addr, retired: true, filters: filter.Node{Addr: addr}}
 		w.nodes[addr] = n
 	}
 	return n
@@ -264,33 +265,38 @@ func (w *worker) reader(master int, l lane, heed bool) (c *client, found bool) {
 // anyClient returns a connection to some master, for commands without keys: one whose
 // health checks pass, if there is one.
 func (w *worker) anyClient(l lane) (*client, string) {
-	v := w.view
-	if v == nil {
+	if w.view == nil {
 		return nil, w.noMap()
 	}
-	var found, down *client
+	c := w.someMaster(l, true)
+	if c != nil && (c.resting() || c.node.down) {
+		c = w.someMaster(l, false)
+	}
+	switch {
+	case c == nil:
+		return nil, w.noMap()
+	case c.resting():
+		return nil, c.refuse()
+	}
+	return c, ""
+}
+
+// someMaster returns the first master by turns that is not away, and whose health checks
+// pass if they are heeded; when there is none, the last one tried.
+func (w *worker) someMaster(l lane, heed bool) (c *client) {
+	v := w.view
 	for range v.nodes {
 		w.turn++
 		i := int(w.turn % uint(len(v.nodes)))
 		if v.slots.Nodes()[i].Replica {
 			continue
 		}
-		found = w.client(v.nodes[i], l)
-		switch {
-		case found.resting():
-		case found.node.down:
-			down = found
-		default:
-			return found, ""
+		c = w.client(v.nodes[i], l)
+		if !c.resting() && !(heed && c.node.down) {
+			break
 		}
 	}
-	if down != nil {
-		return down, ""
-	}
-	if found == nil {
-		return nil, w.noMap()
-	}
-	return nil, found.refuse()
+	return c
 }
 
 // keep stores an early reply. Bytes that lie in src and are
