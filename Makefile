@@ -74,7 +74,7 @@ clean: ## remove what make built
 ##@ Test
 
 .PHONY: test-deps
-test-deps: ## install what the tests run against (redis-server)
+test-deps: ## install what the tests run against (redis-server, MariaDB)
 	@scripts/install-test-deps.sh
 
 .PHONY: test

@@ -262,8 +262,9 @@ func (x *ATCPChecker) GetAction() []*ATCPChecker_Action {
 // MySQLChecker passes when a MySQL server greets and, when there is a username,
 // lets it log in without a password.
 type MySQLChecker struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Username      string                 `protobuf:"bytes,1,opt,name=username,proto3" json:"username,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When empty, a login is tried that may be refused.
+	Username      string `protobuf:"bytes,1,opt,name=username,proto3" json:"username,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

@@ -60,7 +60,7 @@ var layers = []layer{
 // may import.
 var (
 	forTests = []string{"internal/testredis/...", "internal/testmariadb", "internal/chaos/...", "internal/archtest", "internal/markdown", "internal/testvalues"}
-	around   = []string{"internal/testredis/...", "internal/chaos/...", "bench/...", "examples/..."}
+	around   = []string{"internal/testredis/...", "internal/testmariadb", "internal/chaos/...", "bench/...", "examples/..."}
 	programs = []string{"cmd/...", "bench/...", "examples/..."}
 )
 

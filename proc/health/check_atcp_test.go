@@ -26,7 +26,7 @@ func TestATCPDoesItsActionsInOrder(t *testing.T) {
 		"closes when it is over": {[]step{{"", "bye"}}, sayAndClose("bye")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err, _ := talk(t, atcp(c.steps...), c.server)
+			_, err := talk(t, atcp(c.steps...), c.server)
 			require.NoError(t, err)
 		})
 	}
@@ -47,7 +47,7 @@ func TestATCPErrorsTellTheActionAndWhatCame(t *testing.T) {
 		"repeats what it was told": {[]step{{"AUTH opensesame\r\n", "+OK" + strings.Repeat(".", 99)}}, say("-ERR no such command: 'AUTH opensesame'" + strings.Repeat(".", 99)), "got 102 bytes that repeat some that were sent"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err, _ := talk(t, atcp(c.steps...), c.server)
+			_, err := talk(t, atcp(c.steps...), c.server)
 			require.ErrorContains(t, err, c.want)
 			require.NotContains(t, err.Error(), "opensesame")
 		})

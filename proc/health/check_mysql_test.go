@@ -45,7 +45,7 @@ func TestMySQLLogsInAndOut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			heard := ""
-			err, took := talk(t, mysqlCheck("checker"), func(c net.Conn) {
+			took, err := talk(t, mysqlCheck("checker"), func(c net.Conn) {
 				dialogue(steps...)(c)
 				heard = "all"
 			})
@@ -75,7 +75,7 @@ func TestMySQLLoginFails(t *testing.T) {
 		"an oversized packet":   {[]step{{modern, ""}, {"\xff\xff\xff\x02", loginOf("checker")}}, "a packet of 16777215 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err, _ := talk(t, mysqlCheck("checker"), dialogue(c.script...))
+			_, err := talk(t, mysqlCheck("checker"), dialogue(c.script...))
 			require.ErrorContains(t, err, c.want)
 		})
 	}
@@ -96,7 +96,7 @@ func TestMySQLWithoutAUserTakesTheGreeting(t *testing.T) {
 		"is very old":       {say(greeting10("3.23", clientLongPassword)), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err, took := talk(t, mysqlCheck(""), c.script)
+			took, err := talk(t, mysqlCheck(""), c.script)
 			require.NoError(t, err)
 			require.Equal(t, c.took, took)
 		})
@@ -105,7 +105,7 @@ func TestMySQLWithoutAUserTakesTheGreeting(t *testing.T) {
 		"in the greeting": framed(0, "\xff\x10\x04Too many connections"),
 		"behind it":       modern + framed(2, "\xff\x10\x04#08004Too many connections"),
 	} {
-		err, _ := talk(t, mysqlCheck(""), say(reply))
+		_, err := talk(t, mysqlCheck(""), say(reply))
 		require.ErrorContains(t, err, "error 1040: Too many connections", name)
 	}
 }

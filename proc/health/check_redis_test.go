@@ -36,7 +36,7 @@ func TestRedisTakesPongForAnAnswer(t *testing.T) {
 		"LF alone":                  {"", "", say("+PONG\n")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err, took := talk(t, redisCheck(c.username, c.password), c.server)
+			took, err := talk(t, redisCheck(c.username, c.password), c.server)
 			require.NoError(t, err)
 			require.Zero(t, took)
 		})
@@ -64,12 +64,12 @@ func TestRedisErrorsAreFailuresWithTheirText(t *testing.T) {
 		"just an end":     {"", "\r\n", `unexpected reply ""`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err, _ := talk(t, redisCheck("", c.password), say(c.reply))
+			_, err := talk(t, redisCheck("", c.password), say(c.reply))
 			require.ErrorContains(t, err, c.want)
 			require.NotContains(t, err.Error(), "opense")
 		})
 	}
-	err, _ := talk(t, redisCheck("", ""), sayAndClose("+PON"))
+	_, err := talk(t, redisCheck("", ""), sayAndClose("+PON"))
 	require.ErrorContains(t, err, "unexpected EOF")
 }
 

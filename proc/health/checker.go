@@ -21,7 +21,12 @@ type Checker interface {
 // for none. The errors are a checker that is not known, and a MySQL user name with a
 // NUL in it.
 func NewChecker(c *hc.HealthCheck) (Checker, error) {
-	return newChecker(c, new(net.Dialer).DialContext)
+	return newChecker(c, netDial)
+}
+
+// netDial connects without keep-alive probes: no check lives long enough for one.
+func netDial(ctx context.Context, network, address string) (net.Conn, error) {
+	return (&net.Dialer{KeepAlive: -1}).DialContext(ctx, network, address)
 }
 
 // dialFunc connects, as [net.Dialer.DialContext] does.

@@ -10,7 +10,8 @@ import (
 
 // Configure says what is checked from now on, and how; with a nil check nothing is,
 // and all addresses count as healthy. It may be called before Run, and often: it costs
-// little when the addresses are mostly those of the call before, in the same order.
+// little when the addresses are mostly those of the call before, in the same order. An
+// address may be there more than once.
 // The monitor keeps a reference to check, which must not change any more, and a copy
 // of the addresses.
 //

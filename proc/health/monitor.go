@@ -76,7 +76,7 @@ func New(o Options) *Monitor {
 		m.changed = func() {}
 	}
 	if m.dial == nil {
-		m.dial = new(net.Dialer).DialContext
+		m.dial = netDial
 	}
 	m.lines = logging.NewThrottle(m.log, logLines, time.Second)
 	m.unhealthy.Store(&map[string]bool{})

@@ -86,12 +86,12 @@ func TestChecksAtATimeAreBounded(t *testing.T) {
 }
 
 // TestHungEndpointsDoNotDelayTheRest has a third of all endpoints take their whole
-// timeout. They alone would fill the places 40 times over.
+// timeout. They alone would fill the places ten times over.
 func TestHungEndpointsDoNotDelayTheRest(t *testing.T) {
 	inBubble(t, Options{}, func(t *testing.T, r rig) {
 		r.net.took = time.Millisecond
-		all := addresses(9_000)
-		hung, rest := all[:3_000], all[3_000:]
+		all := addresses(6_000)
+		hung, rest := all[:2_000], all[2_000:]
 		r.net.set(hang, hung...)
 		r.Configure(tcpCheck(10*time.Second, 3*time.Second), all)
 		after(50 * time.Second)
@@ -127,7 +127,7 @@ func TestOneHungEndpointDelaysNobody(t *testing.T) {
 
 func TestEndpointsThatHangAreBoundedAndComeBack(t *testing.T) {
 	inBubble(t, Options{}, func(t *testing.T, r rig) {
-		all := addresses(10_000)
+		all := addresses(6_000)
 		r.net.set(hang, all...)
 		check := tcpCheck(10*time.Second, 3*time.Second)
 		check.RiseThreshold = 1
@@ -150,13 +150,13 @@ func TestEndpointsThatHangAreBoundedAndComeBack(t *testing.T) {
 
 func TestAllEndpointsGoingDownAtOnceIsSeenWithinTheirThresholds(t *testing.T) {
 	inBubble(t, Options{}, func(t *testing.T, r rig) {
-		all := addresses(10_000)
+		all := addresses(5_000)
 		r.Configure(tcpCheck(10*time.Second, time.Second), all)
 		after(20 * time.Second)
-		r.net.set(hang, all[:2_000]...)
+		r.net.set(hang, all[:1_000]...)
 		after(33*time.Second + 2*time.Second)
-		require.Len(t, r.Unhealthy(), 2_000)
-		r.net.set(nil, all[:2_000]...)
+		require.Len(t, r.Unhealthy(), 1_000)
+		r.net.set(nil, all[:1_000]...)
 		after(33*time.Second + time.Second)
 		require.Empty(t, r.Unhealthy())
 	})

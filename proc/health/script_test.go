@@ -21,9 +21,9 @@ import (
 const checkTimeout = 3 * time.Second
 
 // talk makes one check of a server that does what a script says, within a bubble, and
-// returns the result and how long it took. The server reads all that it is sent and
+// returns how long it took and the result. The server reads all that it is sent and
 // ends the connection with the script.
-func talk(t *testing.T, check *hc.HealthCheck, script func(net.Conn)) (err error, took time.Duration) {
+func talk(t *testing.T, check *hc.HealthCheck, script func(net.Conn)) (took time.Duration, err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		here, there := bufferedPipe()
@@ -44,7 +44,7 @@ func talk(t *testing.T, check *hc.HealthCheck, script func(net.Conn)) (err error
 		require.ErrorIs(t, closed, io.ErrClosedPipe, "the checker closes the connection")
 		<-done
 	})
-	return err, took
+	return took, err
 }
 
 // bufferedPipe is a net.Pipe whose far end takes what is written to the near one at
@@ -137,7 +137,7 @@ func TestServerThatMisbehavesFailsEveryCheck(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for kind, check := range allChecks() {
-				err, took := talk(t, check, script.do)
+				took, err := talk(t, check, script.do)
 				require.ErrorContains(t, err, script.want, kind)
 				require.NotContains(t, err.Error(), "opensesame")
 				require.Less(t, len(err.Error()), 1000)
