@@ -1,0 +1,196 @@
+package dynamic
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// stateName is the name of the state file in the data directory.
+const stateName = "dynamic.json"
+
+// keeper writes the state file. Its goroutine writes the last state that it was
+// given; what came between two writes is never written.
+type keeper struct {
+	// immutable
+	path  string
+	log   *slog.Logger
+	every time.Duration // the least time between two writes
+	wake  chan struct{}
+	ended chan struct{} // write what there is, and end
+
+	mu     sync.Mutex // guards the following
+	next   *state
+	status keeperStatus
+}
+
+type keeperStatus struct {
+	writes, failures uint64
+	last             time.Time // of the last write
+	err              string    // of the last try, "" when it went well
+}
+
+func newKeeper(dir string, log *slog.Logger) *keeper {
+	return &keeper{
+		path: filepath.Join(dir, stateName), log: log, every: defaultTiming().save,
+		wake: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
+}
+
+// put gives a state to be written. It does not wait.
+func (k *keeper) put(s *state) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.next = s
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (k *keeper) take() *state {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.next
+	k.next = nil
+	return s
+}
+
+func (k *keeper) snapshot() keeperStatus {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.status
+}
+
+// close makes run write what is left and return.
+func (k *keeper) close() { close(k.ended) }
+
+// run is the goroutine of the keeper. A huge state is written more seldom, so that it
+// takes a tenth of the time.
+func (k *keeper) run() {
+	for {
+		select {
+		case <-k.wake:
+		case <-k.ended:
+			k.write(k.take())
+			return
+		}
+		began := time.Now()
+		k.write(k.take())
+		select {
+		case <-time.After(max(k.every, 9*time.Since(began))):
+		case <-k.ended:
+		}
+	}
+}
+
+func (k *keeper) write(s *state) {
+	if s == nil {
+		return
+	}
+	text, err := s.encode()
+	if err == nil {
+		err = replaceFile(k.path, text)
+	}
+	k.note(err)
+}
+
+// note counts, and logs when it went otherwise than the last time.
+func (k *keeper) note(err error) {
+	k.mu.Lock()
+	before := k.status.err
+	k.status.err = ""
+	if err == nil {
+		k.status.writes++
+		k.status.last = time.Now()
+	} else {
+		k.status.failures++
+		k.status.err = shorten(err.Error(), maxText)
+	}
+	k.mu.Unlock()
+	switch {
+	case err != nil && before == "":
+		k.log.Error("the last known state cannot be written; a restart would begin with an older one", "error", err)
+	case err == nil && before != "":
+		k.log.Info("the last known state can be written again", "file", k.path)
+	}
+}
+
+// replaceFile writes a file so that there is the old one or the new one, whole,
+// whenever the machine stops. The name of the temporary file is that of the
+// process, as two of them share the directory during a restart.
+func replaceFile(path string, text []byte) (err error) {
+	name := path + ".tmp-" + strconv.Itoa(os.Getpid())
+	defer func() {
+		if err != nil {
+			os.Remove(name)
+		}
+	}()
+	if err := writeSynced(name, text); err != nil {
+		return err
+	}
+	if err := os.Rename(name, path); err != nil {
+		return fmt.Errorf("write state: %w", err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func writeSynced(name string, text []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("write state: %w", err)
+	}
+	_, err = f.Write(text)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write state: %w", err)
+	}
+	return nil
+}
+
+// syncDir makes a rename last.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("write state: %w", err)
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("write state: %w", err)
+	}
+	return nil
+}
+
+// removeLeftovers removes what a process left that ended in the middle of a write. A
+// young one may be in use.
+func removeLeftovers(path string) {
+	names, _ := filepath.Glob(path + ".tmp-*") // a bad pattern in the name of the directory: then they stay
+	for _, name := range names {
+		if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) > time.Hour {
+			os.Remove(name)
+		}
+	}
+}
+
+// readState reads the file. No file is no state and no error.
+func readState(path string) (*state, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read state: %w", err)
+	}
+	if info.Size() > maxState {
+		return nil, fmt.Errorf("read state: %s has %d bytes, more than %d", path, info.Size(), maxState)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read state: %w", err)
+	}
+	return decodeState(text)
+}

@@ -1,0 +1,231 @@
+package dynamic
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"samaritan/api/bootstrap"
+	"samaritan/api/common"
+)
+
+// nowhere is an address at which nobody listens.
+const nowhere = "127.0.0.1:1"
+
+// kept prepares a client with a data directory.
+func kept(t *testing.T, address, dir string) *rig {
+	t.Helper()
+	return prepare(t, Options{Source: &bootstrap.ConfigSource{Endpoint: address}, Dir: dir})
+}
+
+// learned runs a client until it has learned three services, of which one waits for
+// its endpoints, and returns the directory with what it kept.
+func learned(t *testing.T, s *server) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	r := kept(t, s.address, dir).run()
+	p := s.accept()
+	p.depends([]string{"a", "b", "c"}, nil)
+	p.wants("a", "b", "c")
+	p.tell("a", 1001, 1, 2)
+	p.tell("b", 1002)
+	p.config("c", tcpConfig(1003))
+	r.runs("a:1001[1 2] b:1002[]")
+	r.until("c waits", func(s Status) bool { return s.Waiting["c"] == "endpoints" })
+	r.stop()
+	return dir
+}
+
+func TestRestartDoesNotWaitForTheServer(t *testing.T) {
+	s := listen(t, "")
+	dir := learned(t, s)
+	s.grpc.Stop()
+
+	r := kept(t, s.address, dir).run()
+	r.runs("a:1001[1 2] b:1002[]")
+	got := r.Status()
+	assert.Equal(t, "disk", got.State)
+	assert.Equal(t, []int{3, 2, 3}, []int{got.Dependencies, got.Services, got.FromDisk})
+	assert.Equal(t, map[string]string{"c": "endpoints"}, got.Waiting)
+	assert.Positive(t, got.LagSeconds)
+	calls := r.count()
+
+	s = listen(t, s.address)
+	p := s.accept()
+	p.wants("a", "b", "c")
+	p.depends([]string{"a", "b"}, nil)
+	p.wants("a", "b")
+	p.tell("a", 1001, 2, 1) // the same
+	require.Eventually(t, func() bool { return r.Status().FromDisk == 1 }, within, time.Millisecond)
+	assert.Equal(t, calls, r.count())
+	p.tell("b", 1002, 5)
+	r.runs("a:1001[1 2] b:1002[5]")
+	got = r.Status()
+	assert.Equal(t, "live", got.State)
+	assert.Zero(t, got.FromDisk)
+	r.stop()
+
+	r = kept(t, nowhere, dir).run()
+	r.runs("a:1001[1 2] b:1002[5]")
+	r.logged("of another management server", 1)
+}
+
+func TestStateIsWrittenWhileItRuns(t *testing.T) {
+	s := listen(t, "")
+	dir := t.TempDir()
+	r := kept(t, s.address, dir).run()
+	p := s.accept()
+	p.depends([]string{"a"}, nil)
+	p.wants("a")
+	p.tell("a", 1001, 1)
+	require.Eventually(t, func() bool {
+		state, err := readState(filepath.Join(dir, stateName))
+		return err == nil && state != nil && len(state.services) == 1 && len(state.services[0].endpoints) == 1
+	}, within, time.Millisecond)
+	info, err := os.Stat(filepath.Join(dir, stateName))
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	r.until("noted", func(s Status) bool { return !s.StateFileSaved.IsZero() })
+	r.stop()
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, left, 1, "no temporary file stays")
+}
+
+func TestStateIsNotWrittenMoreOftenThanAllowed(t *testing.T) {
+	s := listen(t, "")
+	r := kept(t, s.address, t.TempDir())
+	r.keeper.every = time.Hour
+	r.run()
+	p := s.accept()
+	p.depends([]string{"a"}, nil)
+	p.wants("a")
+	for i := range 200 {
+		p.tell("a", 1001, i+1)
+	}
+	require.Eventually(t, func() bool { return len(r.services()) == 1 && len(r.services()[0].Endpoints) == 200 }, within, time.Millisecond)
+	assert.LessOrEqual(t, r.stat("persists_total"), 1.0)
+	r.stop()
+	assert.LessOrEqual(t, r.stat("persists_total"), 2.0)
+	state, err := readState(r.keeper.path)
+	require.NoError(t, err)
+	assert.Len(t, state.services[0].endpoints, 200, "the end writes the last state")
+}
+
+func TestStateOfAnotherServiceIsNotUsed(t *testing.T) {
+	s := listen(t, "")
+	dir := learned(t, s)
+	r := prepare(t, Options{Source: &bootstrap.ConfigSource{Endpoint: nowhere}, Dir: dir, Instance: &common.Instance{Belong: "other"}}).run()
+	require.Eventually(t, func() bool { return r.stat("connect_failures_total") > 0 }, within, time.Millisecond)
+	assert.Empty(t, r.text())
+	assert.Equal(t, "none", r.Status().State)
+	r.logged("is of another service", 1)
+	r.stop()
+	r = kept(t, nowhere, dir).run()
+	r.runs("a:1001[1 2] b:1002[]") // it was left alone
+}
+
+func TestFileOfNoUseIsPutAside(t *testing.T) {
+	s := listen(t, "")
+	good, err := os.ReadFile(filepath.Join(learned(t, s), stateName))
+	require.NoError(t, err)
+	for name, text := range map[string]string{
+		"empty":         "",
+		"truncated":     string(good[:len(good)-10]),
+		"more after it": string(good) + "{}",
+		"zeros":         string(make([]byte, 4096)),
+		"of others":     `{"format":"something","version":1}`,
+		"list":          `[1,2]`,
+		"newer":         `{"format":"samaritan dynamic state","version":2,"belong":"web"}`,
+		"no version":    `{"format":"samaritan dynamic state","belong":"web"}`,
+		"bad message":   `{"format":"samaritan dynamic state","version":1,"belong":"web","services":[{"name":"a","config":{"listener":5}}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, stateName)
+			require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+			r := kept(t, nowhere, dir).run()
+			require.Eventually(t, func() bool { return r.stat("connect_failures_total") > 0 }, within, time.Millisecond)
+			assert.Equal(t, "none", r.Status().State)
+			r.logged("was put aside", 1)
+			assert.NoFileExists(t, path)
+			aside, err := os.ReadFile(path + ".bad")
+			require.NoError(t, err)
+			assert.Equal(t, text, string(aside))
+		})
+	}
+}
+
+func TestServiceInTheFileThatIsInvalidIsLeftOut(t *testing.T) {
+	dir := t.TempDir()
+	text := `{"format":"samaritan dynamic state","version":1,"belong":"web","endpoint":"127.0.0.1:1","services":[
+{"name":"a","config":{"listener":{"address":{"ip":"127.0.0.1","port":1001}},"protocol":"TCP","of_tomorrow":1},"endpoints":[{"address":{"ip":"10.0.0.1","port":1}}]},
+{"name":"a","config":{}},
+{"name":"b","config":{"listener":{},"protocol":"TCP"},"endpoints":[]},
+{"name":"c","config":{"listener":{"address":{"ip":"127.0.0.1"}},"protocol":"TCP"},"endpoints":[{}]},
+{"name":""}
+]}`
+	require.NoError(t, os.WriteFile(filepath.Join(dir, stateName), []byte(text), 0o600))
+	r := kept(t, nowhere, dir).run()
+	r.runs("a:1001[1]")
+	got := r.Status()
+	assert.Equal(t, 3, got.RejectedCount)
+	assert.Equal(t, map[string]string{"b": "config", "c": "endpoints"}, got.Waiting)
+}
+
+func TestDirectoryThatCannotBeWrittenIsSaidOnce(t *testing.T) {
+	s := listen(t, "")
+	dir := filepath.Join(t.TempDir(), "later") // as root may write anywhere, one that is not there
+	r := kept(t, s.address, dir).run()
+	p := s.accept()
+	for i := range 5 {
+		name := string(rune('a' + i))
+		p.depends([]string{name}, nil)
+		require.Eventually(t, func() bool { return r.Status().Dependencies == i+1 && r.stat("persist_failures_total") > float64(i) }, within, time.Millisecond)
+	}
+	assert.NotEmpty(t, r.Status().StateFileError)
+	r.logged("cannot be written", 1)
+	p.wants("a", "b", "c", "d", "e")
+	p.tell("a", 1001, 1)
+	r.runs("a:1001[1]")
+
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	p.tell("b", 1002, 1)
+	require.Eventually(t, func() bool { return r.stat("persists_total") > 0 }, within, time.Millisecond)
+	r.logged("can be written again", 1)
+	assert.Empty(t, r.Status().StateFileError)
+}
+
+func TestFullDiskLeavesTheOldFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), stateName)
+	require.NoError(t, replaceFile(path, []byte("old")))
+	var limit syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit))
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 1000, Max: limit.Max}))
+	err := replaceFile(path, make([]byte, 10_000))
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit))
+	require.ErrorIs(t, err, syscall.EFBIG)
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, "old", string(text))
+	left, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	assert.Len(t, left, 1)
+}
+
+func TestLeftoversOfACrashAreRemoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), stateName)
+	old, young := path+".tmp-1", path+".tmp-2"
+	require.NoError(t, os.WriteFile(old, nil, 0o600))
+	require.NoError(t, os.WriteFile(young, nil, 0o600))
+	before := time.Now().Add(-2 * time.Hour)
+	require.NoError(t, os.Chtimes(old, before, before))
+	removeLeftovers(path)
+	assert.NoFileExists(t, old)
+	assert.FileExists(t, young)
+}
