@@ -13,6 +13,7 @@ FUZZTIME  ?= 30s
 BENCHARGS ?=
 BENCHHOTKEYARGS ?= -docs docs
 BENCHCOMPRESSIONARGS ?= -docs docs
+BENCHTCPARGS ?= -docs docs
 CHAOSARGS ?= -scale 4 -docs docs
 ISOLATIONARGS ?= -docs docs
 DEMOARGS  ?=
@@ -74,7 +75,7 @@ clean: ## remove what make built
 ##@ Test
 
 .PHONY: test-deps
-test-deps: ## install what the tests run against (redis-server, MariaDB)
+test-deps: ## install what the tests run against (redis-server, MariaDB, HAProxy)
 	@scripts/install-test-deps.sh
 
 .PHONY: test
@@ -126,6 +127,11 @@ bench-hotkey: ## measure how right hot keys are and what they cost, write docs/h
 bench-compression: build test-deps ## measure what compression gains and costs, write docs/compression.md (BENCHCOMPRESSIONARGS)
 	$(GOBUILD) -o bin/bench-compression ./bench/compression
 	bin/bench-compression $(BENCHCOMPRESSIONARGS)
+
+.PHONY: bench-tcp
+bench-tcp: build test-deps ## compare TCP services with HAProxy, measure dynamic services, write docs/benchmark-tcp.md (BENCHTCPARGS)
+	$(GOBUILD) -o bin/bench-tcp ./bench/tcp
+	bin/bench-tcp $(BENCHTCPARGS)
 
 ##@ Check
 

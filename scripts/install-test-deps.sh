@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what the tests need and a fresh Debian or Ubuntu does not have.
 #
-#   scripts/install-test-deps.sh          redis-server (7.0 or newer), redis-cli; MariaDB's server and client
+#   scripts/install-test-deps.sh          redis-server (7.0 or newer), redis-cli; MariaDB's server and client;
+#                                         haproxy
 #   scripts/install-test-deps.sh bench    also redis-benchmark and nutcracker (twemproxy)
 #
 # Does nothing, and says nothing, when all is there. Exits 1 and says why when it
@@ -38,6 +39,7 @@ missing() {
 	have redis-server || echo redis-server
 	have redis-cli || echo redis-tools
 	have mariadbd && have mariadb-install-db && have mariadb || echo mariadb-server # which brings the client
+	have haproxy || echo haproxy
 	if [ "$bench" = yes ]; then
 		have redis-benchmark || ! have redis-cli || echo redis-tools
 		have nutcracker || echo nutcracker
