@@ -12,12 +12,16 @@
 //	GET  /stats               text, "name: value", sorted; ?filter=substring
 //	GET  /stats/prometheus    Prometheus text; /metrics is the same
 //	GET  /services            the services with their state and last error
-//	GET  /slowlog, /topology    with ?service=
+//	GET  /slowlog, /topology, /endpoints
+//	                          with ?service=
 //	GET  /hotkeys             with ?service= and ?count=
+//	GET  /dynamic             the management server, and what it has told
 //	GET  /ready               200 or 503, with the reasons
 //	GET  /live                200
 //	POST /ops/shutdown        begins a graceful shutdown; GET does too, for old scripts
-//	POST /ops/reload, /ops/hotrestart
+//	POST /ops/reload          takes the config file anew; 422 with "problems" when
+//	                          it is not valid
+//	POST /ops/hotrestart
 //	POST /ops/loglevel        {"level": "DEBUG"} or ?level=DEBUG
 //	GET  /debug/pprof/        profiles, see net/http/pprof
 //
@@ -36,6 +40,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,14 +55,6 @@ const (
 	defaultConns   = 100
 	// cutOff is how long a request may take to end once it was cut off.
 	cutOff = 2 * time.Second
-)
-
-var (
-	// ErrNotFound in an error of a function in [Options] makes the answer 404.
-	ErrNotFound = errors.New("not found")
-	// ErrNotSupported in such an error makes the answer 400: what is asked about
-	// exists, but has nothing of the kind.
-	ErrNotSupported = errors.New("not supported")
 )
 
 // Options is what the server shows and does. Log and the functions must be
@@ -75,19 +72,24 @@ type Options struct {
 	// Ready says whether the process can serve and, if not, why. nil is ready.
 	Ready func() (ok bool, reasons []string)
 
-	// Topology, HotKeys and SlowLog return what is to be shown as JSON for the
-	// service; "" is a request that names none. count is how many keys to show
-	// of each service at most, 0 for all.
-	Topology func(service string) (any, error)
-	HotKeys  func(service string, count int) (any, error)
-	SlowLog  func(service string) (any, error)
+	// Topology, Endpoints, HotKeys and SlowLog return what is to be shown as JSON
+	// for the service; "" is a request that names none. count is how many keys to
+	// show of each service at most, 0 for all.
+	Topology  func(service string) (any, error)
+	Endpoints func(service string) (any, error)
+	HotKeys   func(service string, count int) (any, error)
+	SlowLog   func(service string) (any, error)
+	// Dynamic is the state of the management server's client, to be shown as JSON.
+	Dynamic func() (any, error)
 
 	// Shutdown begins the graceful shutdown and must not wait for it, since
 	// that includes this server. It is called at most once, when the answer is
 	// on its way.
 	Shutdown func()
-	// Reload and HotRestart return once it is known whether it begins.
-	Reload     func() error
+	// Reload returns when the config file is in force, or refused; ctx ends with
+	// the request. An error of the type [Refused] is one with the file.
+	Reload func(ctx context.Context) (Reloaded, error)
+	// HotRestart returns once it is known whether it begins.
 	HotRestart func() error
 	// SetLogLevel returns an error for a level it does not know.
 	SetLogLevel func(level string) error
@@ -124,6 +126,8 @@ type Server struct {
 	routes   map[string]*route
 	registry *prometheus.Registry
 	origin   *http.CrossOriginProtection
+	retired  chan struct{}
+	retire   sync.Once // closes retired
 
 	scrapeWait time.Duration // a constant, but for tests
 
@@ -148,6 +152,7 @@ func New(o Options) *Server {
 		origin:     http.NewCrossOriginProtection(),
 		scrapeWait: scrapeWait,
 		scraping:   make(chan struct{}, 1),
+		retired:    make(chan struct{}),
 	}
 	s.registry.MustRegister(
 		stats.NewCollector(s.sources),
@@ -177,8 +182,8 @@ func (t *Timeouts) setDefaults() {
 
 // Serve answers requests on ln until ctx ends, lets those in progress finish
 // within Timeouts.Shutdown, cuts off the rest, and closes ln. It returns nil
-// after the end of ctx, and an error when ln fails or when a request still
-// runs after all that.
+// after the end of ctx, or after [Server.Retire], and an error when ln fails or
+// when a request still runs after all that.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -190,16 +195,31 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	select {
 	case err = <-served:
 		err = fmt.Errorf("serve admin on %s: %w", ln.Addr(), err)
+	case <-s.retired:
+		_ = srv.Shutdown(ctx) // what is left when ctx ends is let finish below
+		s.letFinish(base, srv)
+		<-served
 	case <-ctx.Done():
-		grace, stop := context.WithTimeout(base, s.o.Timeouts.Shutdown)
-		_ = srv.Shutdown(grace) // what is left after the grace is cut off below
-		stop()
+		s.letFinish(base, srv)
 		<-served
 	}
 	cancel()
 	_ = srv.Close()
 	return errors.Join(err, s.running.wait(cutOff))
 }
+
+// letFinish gives requests in progress the time they have at the end. What is left
+// then is for the caller to cut off.
+func (s *Server) letFinish(base context.Context, srv *http.Server) {
+	grace, stop := context.WithTimeout(base, s.o.Timeouts.Shutdown)
+	defer stop()
+	_ = srv.Shutdown(grace)
+}
+
+// Retire is for a server whose place another one has taken. It closes the listener,
+// and does not cut off requests in progress: Serve returns when the last of them has
+// been answered, or when its ctx has ended. Retiring twice does nothing.
+func (s *Server) Retire() { s.retire.Do(func() { close(s.retired) }) }
 
 // accept is the goroutine that owns the listener.
 func (s *Server) accept(srv *http.Server, ln net.Listener, served chan<- error) {

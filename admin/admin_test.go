@@ -143,7 +143,9 @@ func full() Options {
 		HotKeys:     func(service string, count int) (any, error) { return []any{service, count}, nil },
 		SlowLog:     func(service string) (any, error) { return []string{service}, nil },
 		Shutdown:    func() {},
-		Reload:      func() error { return nil },
+		Endpoints:   func(service string) (any, error) { return []string{"endpoints", service}, nil },
+		Dynamic:     func() (any, error) { return map[string]bool{"connected": true}, nil },
+		Reload:      func(context.Context) (Reloaded, error) { return Reloaded{Added: []string{"a"}}, nil },
 		HotRestart:  func() error { return nil },
 		SetLogLevel: func(string) error { return nil },
 	}
@@ -167,7 +169,10 @@ func TestEveryPathAnswers(t *testing.T) {
 		{"GET", "/live", `{"live":true}`},
 		{"GET", "/ops/shutdown", `{"msg":"OK"}`},
 		{"POST", "/ops/shutdown", `{"msg":"OK"}`},
-		{"POST", "/ops/reload", `{"msg":"OK"}`},
+		{"GET", "/endpoints?service=x", `["endpoints","x"]`},
+		{"GET", "/endpoints", `["endpoints",""]`},
+		{"GET", "/dynamic", `{"connected":true}`},
+		{"POST", "/ops/reload", `{"msg":"OK","added":["a"],"removed":[],"changed":[],"endpoints":[],"settings":[]}`},
 		{"POST", "/ops/hotrestart", `{"msg":"OK"}`},
 		{"POST", "/ops/loglevel?level=DEBUG", `{"msg":"OK"}`},
 	} {
@@ -245,7 +250,7 @@ func TestWrongMethodsAre405WithAllow(t *testing.T) {
 
 func TestWhatIsNotHandedInIs501(t *testing.T) {
 	h := start(t, Options{})
-	for _, path := range []string{"/config", "/services", "/topology?service=a", "/hotkeys", "/slowlog", "/ops/shutdown"} {
+	for _, path := range []string{"/config", "/services", "/topology?service=a", "/endpoints", "/dynamic", "/hotkeys", "/slowlog", "/ops/shutdown"} {
 		requireError(t, h.get(path), 501)
 	}
 	for _, path := range []string{"/ops/reload", "/ops/hotrestart", "/ops/loglevel?level=INFO"} {
@@ -261,7 +266,7 @@ func TestErrorsOfTheProcessAreShown(t *testing.T) {
 	o.Config = func() ([]byte, error) { return nil, errors.New("no config yet") }
 	o.Topology = func(s string) (any, error) { return nil, fmt.Errorf("service %q: %w", s, ErrNotFound) }
 	o.HotKeys = func(string, int) (any, error) { return make(chan int), nil }
-	o.Reload = func() error { return errors.New("admin.bind: bad") }
+	o.Reload = func(context.Context) (Reloaded, error) { return Reloaded{}, errors.New("admin.bind: bad") }
 	o.SlowLog = func(string) (any, error) { panic("a bug") }
 	h := start(t, o)
 	requireError(t, h.get("/config"), 500)

@@ -37,6 +37,23 @@ func (s *Server) operate(f func() error) http.HandlerFunc {
 	}
 }
 
+// reload answers with what has changed, beside what scripts know.
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
+	s.log.Info("operation requested", "path", r.URL.Path, "client", r.RemoteAddr)
+	got, err := s.o.Reload(r.Context())
+	if err != nil {
+		writeFailure(w, err)
+		return
+	}
+	for _, list := range []*[]string{&got.Added, &got.Removed, &got.Changed, &got.Endpoints, &got.Settings} {
+		*list = append([]string{}, *list...) // never null
+	}
+	writeJSON(w, http.StatusOK, struct {
+		Msg string `json:"msg"`
+		Reloaded
+	}{done["msg"], got})
+}
+
 func (s *Server) logLevel(w http.ResponseWriter, r *http.Request) {
 	level, err := wantedLevel(r)
 	var tooLarge *http.MaxBytesError

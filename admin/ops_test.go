@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -79,7 +80,7 @@ func TestPagesOfOtherOriginsMayNotOperate(t *testing.T) {
 	var calls atomic.Int32
 	o := full()
 	o.Shutdown = func() { calls.Add(1) }
-	o.Reload = func() error { calls.Add(1); return nil }
+	o.Reload = func(context.Context) (Reloaded, error) { calls.Add(1); return Reloaded{}, nil }
 	h := start(t, o)
 	for _, header := range [][]string{
 		{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "http://evil.example"},

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -37,12 +36,14 @@ func (s *Server) table() map[string]*route {
 		{"/metrics", read, "the same as /stats/prometheus", false, s.prometheus},
 		{"/services", read, "the services and their state", o.Services == nil, s.services},
 		{"/topology", read, "the cluster as seen by ?service=", o.Topology == nil, s.query(o.Topology)},
+		{"/endpoints", read, "the endpoints of ?service= and their health", o.Endpoints == nil, s.query(o.Endpoints)},
+		{"/dynamic", read, "the management server, and what it has told", o.Dynamic == nil, s.dynamic},
 		{"/hotkeys", read, "the hottest keys of ?service=, or of all; at most ?count= of each", o.HotKeys == nil, s.hotKeys},
 		{"/slowlog", read, "the slowest requests of ?service=", o.SlowLog == nil, s.query(o.SlowLog)},
 		{"/ready", read, "200 when ready to serve, else 503 with reasons", false, s.ready},
 		{"/live", read, "200", false, s.live},
 		{"/ops/shutdown", []string{http.MethodGet, http.MethodPost}, "begin a graceful shutdown", o.Shutdown == nil, s.shutdown()},
-		{"/ops/reload", change, "load the config file again", o.Reload == nil, s.operate(o.Reload)},
+		{"/ops/reload", change, "take the config file anew", o.Reload == nil, s.reload},
 		{"/ops/hotrestart", change, "hand over to a new process", o.HotRestart == nil, s.operate(o.HotRestart)},
 		{"/ops/loglevel", change, `set the log level: {"level": "DEBUG"} or ?level=DEBUG`, o.SetLogLevel == nil, s.logLevel},
 		{pprofPath, []string{http.MethodGet, http.MethodHead, http.MethodPost}, "profiles", false, s.pprof},
@@ -166,16 +167,4 @@ func writeBody(w http.ResponseWriter, status int, contentType string, b []byte) 
 
 func writeError(w http.ResponseWriter, status int, text string) {
 	writeJSON(w, status, map[string]string{"error": text})
-}
-
-// writeFailure answers for an error of a function in Options.
-func writeFailure(w http.ResponseWriter, err error) {
-	status := http.StatusInternalServerError
-	switch {
-	case errors.Is(err, ErrNotFound):
-		status = http.StatusNotFound
-	case errors.Is(err, ErrNotSupported):
-		status = http.StatusBadRequest
-	}
-	writeError(w, status, err.Error())
 }

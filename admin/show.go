@@ -67,6 +67,10 @@ func (s *Server) query(f func(service string) (any, error)) http.HandlerFunc {
 	}
 }
 
+func (s *Server) dynamic(w http.ResponseWriter, r *http.Request) {
+	s.query(func(string) (any, error) { return s.o.Dynamic() })(w, r)
+}
+
 // hotKeys is query with a bound on the keys of each service.
 func (s *Server) hotKeys(w http.ResponseWriter, r *http.Request) {
 	count, err := countOf(r)

@@ -142,6 +142,44 @@ func TestNewProcThatDoesNotComeUpLeavesTheOldOneServing(t *testing.T) {
 	})
 }
 
+func TestServicesThatTradeTheirAddresses(t *testing.T) {
+	for _, n := range []uint32{2, 3, 5} {
+		play(t, func(s *stage) {
+			s.w.drain = 5 * second
+			name := func(i uint32) string { return fmt.Sprint("s", i) }
+			for i := range n {
+				s.send(config.ServiceAdded{Service: svc(name(i), i+1)})
+			}
+			s.pass(second)
+			for i := range n {
+				s.send(config.ConfigChanged{Service: svc(name(i), (i+1)%n+1)})
+			}
+			s.pass(20 * second)
+			for i := range n {
+				st := s.Services()[i]
+				assert.Equal(t, Running, st.State, st.Name)
+				assert.Equal(t, fmt.Sprint("127.0.0.1:", (i+1)%n+1), st.Listen, st.Name)
+			}
+		})
+	}
+}
+
+func TestServiceWhoseNewAddressIsAStrangersKeepsTheOldOneFromAnother(t *testing.T) {
+	play(t, func(s *stage) {
+		s.send(config.ServiceAdded{Service: svc("a", 1)}, config.ServiceAdded{Service: svc("b", 2)})
+		s.pass(second)
+		s.w.set(func() { s.w.bound[3] = true })
+		s.send(config.ConfigChanged{Service: svc("a", 3)}, config.ConfigChanged{Service: svc("b", 1)})
+		s.pass(20 * second)
+		assert.Equal(t, "127.0.0.1:1", s.Proc("a").Status().Address, "it goes on where it is")
+		assert.Equal(t, "127.0.0.1:2", s.Proc("b").Status().Address)
+		s.w.set(func() { delete(s.w.bound, 3) })
+		s.pass(20 * second)
+		assert.Equal(t, "127.0.0.1:3", s.Proc("a").Status().Address)
+		assert.Equal(t, "127.0.0.1:1", s.Proc("b").Status().Address)
+	})
+}
+
 func TestChangeWhileTheFirstProcStillStarts(t *testing.T) {
 	play(t, func(s *stage) {
 		s.w.bind = second

@@ -107,6 +107,33 @@ func (c *Controller) draining(a *common.Address) bool {
 	return false
 }
 
+// inCircle tells whether the address that a service wants is held by one that wants
+// another, and so on, back to the address that the service itself holds.
+func (c *Controller) inCircle(s *supervisor) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := s
+	for range c.services {
+		if at = c.holderLocked(at.wanted.Config.GetListener().GetAddress(), at); at == nil {
+			return false
+		}
+		if at == s {
+			return true
+		}
+	}
+	return false
+}
+
+// holderLocked is another service whose proc has an address that it shall leave.
+func (c *Controller) holderLocked(a *common.Address, not *supervisor) *supervisor {
+	for _, s := range c.services {
+		if s != not && s.serving != nil && overlap(s.serving.address, a) && !overlap(s.serving.address, s.wanted.Config.GetListener().GetAddress()) {
+			return s
+		}
+	}
+	return nil
+}
+
 // overlap tells whether two listeners cannot be bound at the same time.
 func overlap(a, b *common.Address) bool {
 	if a.GetPort() != b.GetPort() || a.GetPort() == 0 {

@@ -236,6 +236,9 @@ func (s *supervisor) promote() {
 // about to give up is not a failure yet.
 func (s *supervisor) fail(err error, started time.Time) {
 	s.due = true
+	if errors.Is(err, syscall.EADDRINUSE) {
+		s.yield()
+	}
 	if errors.Is(err, syscall.EADDRINUSE) && (s.contended || s.c.draining(s.address())) {
 		s.vacant = min(max(2*s.vacant, pollMin), pollMax)
 		s.retry = time.Now().Add(s.vacant)
@@ -254,6 +257,15 @@ func (s *supervisor) fail(err error, started time.Time) {
 	if s.logged != s.lastError {
 		s.logged = s.lastError
 		s.log.Error("service failed, trying again", "error", err)
+	}
+}
+
+// yield gives up the address of the old proc when services wait for each other's in a
+// circle, as two that trade theirs do: one of them has to begin.
+func (s *supervisor) yield() {
+	if s.serving != nil && s.c.inCircle(s) {
+		s.serving.retire()
+		s.place(nil, s.coming)
 	}
 }
 

@@ -28,6 +28,7 @@ type options struct {
 	pidFile string
 	version bool
 	check   bool
+	watch   bool          // the config file
 	workers int           // at least 1
 	drain   time.Duration // at least 0
 }
@@ -38,9 +39,10 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("samaritan", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&o.config, "config", defaultConfig, "config `file`, YAML or JSON")
-	flags.StringVar(&o.id, "id", "", "`id` of this instance; overrides instance.id")
-	flags.StringVar(&o.service, "service", "", "`name` of the service that this instance belongs to; overrides instance.belong")
+	flags.StringVar(&o.config, "config", defaultConfig, "config `file`, YAML or JSON; read again on SIGUSR1 and POST /ops/reload")
+	flags.BoolVar(&o.watch, "watch", false, "watch the config file, and reload it when its content changes")
+	flags.StringVar(&o.id, "id", "", "`id` of this instance; overrides instance.id, at each reload too")
+	flags.StringVar(&o.service, "service", "", "`name` of the service that this instance belongs to; overrides instance.belong, at each reload too")
 	flags.StringVar(&o.data, "data", "", "`directory` for run-time files (default "+defaultDataDir()+")")
 	flags.StringVar(&o.pidFile, "pidfile", "", "pid `file` (default "+pidFileName+" in the -data directory)")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")

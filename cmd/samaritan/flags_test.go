@@ -25,11 +25,11 @@ func TestFlagDefaults(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
-	o, err := parseFlags([]string{"-config", "c", "-id=i", "-service", "s", "-data", "d", "-workers", "3", "-drain", "1m", "-check", "-version"}, &bytes.Buffer{})
+	o, err := parseFlags([]string{"-config", "c", "-id=i", "-service", "s", "-data", "d", "-workers", "3", "-drain", "1m", "-check", "-watch", "-version"}, &bytes.Buffer{})
 	require.NoError(t, err)
 	assert.Equal(t, options{
 		config: "c", id: "i", service: "s", data: "d", dataSet: true, pidFile: "d/samaritan.pid",
-		workers: 3, drain: time.Minute, check: true, version: true,
+		workers: 3, drain: time.Minute, check: true, watch: true, version: true,
 	}, o)
 	o, err = parseFlags([]string{"-data", "d", "-pidfile", "p"}, &bytes.Buffer{})
 	require.NoError(t, err)

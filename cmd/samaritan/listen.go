@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"strconv"
 	"syscall"
 	"time"
@@ -14,7 +15,7 @@ import (
 
 const (
 	// Pauses between two tries to bind the admin address.
-	bindMin = 100 * time.Millisecond
+	bindMin = 10 * time.Millisecond
 	bindMax = 5 * time.Second
 	// fewFiles is a limit of descriptors that is said to be low.
 	fewFiles = 4096
@@ -32,13 +33,25 @@ func hostPort(a *common.Address) string {
 	return net.JoinHostPort(a.GetIp(), strconv.Itoa(int(a.GetPort())))
 }
 
-// bind tries until it has the address. It returns nil when ctx ends before.
-func bind(ctx context.Context, log *slog.Logger, address string) net.Listener {
-	pause := bindMin
-	for failed := false; ; failed = true {
+// overlap tells whether two addresses cannot be listened on at the same time.
+func overlap(a, b *common.Address) bool {
+	if a.GetPort() != b.GetPort() || a.GetPort() == 0 {
+		return false
+	}
+	x, _ := netip.ParseAddr(a.GetIp())
+	y, _ := netip.ParseAddr(b.GetIp())
+	x, y = x.Unmap(), y.Unmap()
+	return x == y || x.IsUnspecified() || y.IsUnspecified()
+}
+
+// bind tries until it has the address. It returns nil when ctx ends before. That it
+// fails is not said in the first moments, for so long as quiet.
+func bind(ctx context.Context, log *slog.Logger, address string, quiet time.Duration) net.Listener {
+	begin, said, pause := time.Now(), false, bindMin
+	for {
 		ln, err := listen(ctx, "tcp", address)
 		if err == nil {
-			if failed {
+			if said {
 				log.Info("admin server listens", "address", address)
 			}
 			return ln
@@ -46,7 +59,8 @@ func bind(ctx context.Context, log *slog.Logger, address string) net.Listener {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if !failed {
+		if !said && time.Since(begin) >= quiet {
+			said = true
 			log.Error("admin server cannot listen, trying again", "error", err)
 		}
 		if !sleep(ctx, pause/2+rand.N(pause/2)) {

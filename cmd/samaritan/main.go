@@ -6,6 +6,11 @@
 // (run.go) and serves until SIGTERM, SIGINT or /ops/shutdown. The end is in order:
 // the procs drain, then the admin server closes, then the event loops stop.
 //
+// The file is taken anew on SIGUSR1, on POST /ops/reload and, with -watch, when its
+// content has changed (reload.go). It is checked and made ready as a whole, and then
+// brought in force, or not at all (transaction.go). What is the same as before is not
+// touched. Services may also come from a management server (source.go).
+//
 // Exit codes: 0 after a graceful end, and for -version and a good -check; 1 for a
 // bad config, for an end that was not graceful and for a second signal; 2 for bad
 // flags.
@@ -20,6 +25,7 @@ import (
 	"runtime"
 
 	"samaritan/config"
+	"samaritan/internal/filewatch"
 )
 
 // The build sets these.
@@ -49,6 +55,7 @@ func start(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "samaritan %s (commit %s, built %s, %s %s/%s)\n", version, commit, date, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return exitOK
 	}
+	known, _ := filewatch.SumOf(o.config) // before it is read, so that a change meanwhile is noticed
 	boot, err := config.Options{InstanceID: o.id, Belong: o.service}.Load(o.config)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
@@ -58,18 +65,18 @@ func start(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "%s: OK\n", o.config)
 		return exitOK
 	}
-	return serve(o, boot, stderr)
+	return serve(o, boot, known, stderr)
 }
 
 // serve runs the daemon.
-func serve(o options, boot *config.Bootstrap, stderr io.Writer) int {
+func serve(o options, boot *config.Bootstrap, known filewatch.Sum, stderr io.Writer) int {
 	log, err := newLogger(boot.Proto.Log)
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: log: %v\n", o.config, err)
 		return exitFailed
 	}
 	defer log.Close()
-	d, err := newDaemon(o, boot, log)
+	d, err := newDaemon(o, boot, known, log)
 	if err == nil {
 		err = d.run()
 	}

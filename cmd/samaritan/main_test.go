@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asDaemon) != "" {
 		main()
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(testredis.Main(m))
 }
 
 // output collects what a child writes, while it writes.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -27,13 +28,18 @@ type notifier struct {
 	ready func() (bool, []string)
 	alive func(context.Context) bool
 	send  func(state string) // a seam for tests
+	// trouble is why the config file is not in force, empty when it is.
+	trouble func() string
 
+	status string // sent last; owned by run
+
+	mu       sync.Mutex // guards the following, and makes what is sent follow it
 	wasReady bool
-	status   string // sent last
+	stopping bool
 }
 
-func newNotifier(log *slog.Logger, ready func() (bool, []string), loops *eventloop.Group) *notifier {
-	n := &notifier{log: log, ready: ready}
+func newNotifier(log *slog.Logger, ready func() (bool, []string), trouble func() string, loops *eventloop.Group) *notifier {
+	n := &notifier{log: log, ready: ready, trouble: trouble}
 	n.alive = func(ctx context.Context) bool { return loopsAlive(ctx, loops) }
 	n.send = n.sdNotify
 	return n
@@ -58,7 +64,7 @@ func (n *notifier) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			n.send(daemon.SdNotifyStopping + "\nSTATUS=stopping")
+			n.stop()
 			return
 		case <-look.C:
 		}
@@ -67,7 +73,7 @@ func (n *notifier) run(ctx context.Context) {
 			next = time.Now().Add(watchdog / 3)
 		}
 		pause := lookLater
-		if !n.wasReady && time.Since(begin) < soon {
+		if !n.isReady() && time.Since(begin) < soon {
 			pause = lookSoon
 		}
 		if watchdog > 0 {
@@ -84,6 +90,11 @@ func (n *notifier) look() {
 	if !ok {
 		status = "not ready: " + strings.Join(reasons, "; ")
 	}
+	if trouble := n.trouble(); trouble != "" {
+		status += "; the last reload failed: " + trouble
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	var state []string
 	if ok && !n.wasReady {
 		n.wasReady = true
@@ -96,6 +107,34 @@ func (n *notifier) look() {
 	if len(state) > 0 {
 		n.send(strings.Join(state, "\n"))
 	}
+}
+
+// reloading tells that a reload begins or has ended, whatever came of it: the service
+// goes on. A reload before the start is over is a part of the start.
+func (n *notifier) reloading(begins bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case !n.wasReady || n.stopping:
+	case !begins:
+		n.send(daemon.SdNotifyReady)
+	default: // the time is what tells this reload from one that systemd asked for before
+		n.send(daemon.SdNotifyReloading + "\n" + strings.TrimSpace(daemon.SdNotifyMonotonicUsec()))
+	}
+}
+
+// stop tells that we are stopping, which is the last word.
+func (n *notifier) stop() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.stopping = true
+	n.send(daemon.SdNotifyStopping + "\nSTATUS=stopping")
+}
+
+func (n *notifier) isReady() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.wasReady
 }
 
 // feed keeps the watchdog quiet as long as every event loop moves.

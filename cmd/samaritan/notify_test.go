@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"regexp"
 	"syscall"
 	"testing"
 	"time"
@@ -15,8 +16,9 @@ import (
 func TestNotifierTellsWhatChanged(t *testing.T) {
 	var sent, reasons []string
 	n := &notifier{
-		ready: func() (bool, []string) { return len(reasons) == 0, reasons },
-		send:  func(state string) { sent = append(sent, state) },
+		ready:   func() (bool, []string) { return len(reasons) == 0, reasons },
+		send:    func(state string) { sent = append(sent, state) },
+		trouble: func() string { return "" },
 	}
 	reasons = []string{"service a: line one\nREADY=1", "service b: x"}
 	n.look()
@@ -36,11 +38,38 @@ func TestNotifierTellsWhatChanged(t *testing.T) {
 	}, sent)
 }
 
+func TestReloadsAreToldBetweenTheStartAndTheEnd(t *testing.T) {
+	var sent []string
+	ready, trouble := false, ""
+	n := &notifier{
+		ready:   func() (bool, []string) { return ready, nil },
+		send:    func(state string) { sent = append(sent, regexp.MustCompile(`\d{3,}`).ReplaceAllString(state, "N")) },
+		trouble: func() string { return trouble },
+	}
+	n.look()
+	n.reloading(true)
+	n.reloading(false)
+	assert.Equal(t, []string{"STATUS=not ready:"}, sent, "a READY would end the start too early")
+	sent, ready = nil, true
+	n.look()
+	n.reloading(true)
+	trouble = "no\ngood"
+	n.look()
+	n.reloading(false)
+	n.reloading(true)
+	n.stop()
+	n.reloading(false)
+	assert.Equal(t, []string{
+		"READY=1\nSTATUS=ready", "RELOADING=1\nMONOTONIC_USEC=N", "STATUS=ready; the last reload failed: no good", "READY=1",
+		"RELOADING=1\nMONOTONIC_USEC=N", "STOPPING=1\nSTATUS=stopping",
+	}, sent)
+}
+
 func TestWatchdogIsFedByLoopsThatMove(t *testing.T) {
 	loops, err := eventloop.NewGroup(1)
 	assert.NoError(t, err)
 	var sent []string
-	n := newNotifier(slog.New(slog.DiscardHandler), nil, loops)
+	n := newNotifier(slog.New(slog.DiscardHandler), nil, nil, loops)
 	n.send = func(state string) { sent = append(sent, state) }
 	assert.False(t, n.feed(t.Context(), 10*time.Millisecond), "the loop does not run yet")
 
@@ -59,10 +88,11 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		log:  slog.New(slog.DiscardHandler),
 		stop: func() { calls = append(calls, "stop") },
 		now:  func() { calls = append(calls, "now") },
+		load: func() { calls = append(calls, "load") },
 	}
 	ending := false
-	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT} {
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGINT} {
 		ending = s.one(sig, ending)
 	}
-	assert.Equal(t, []string{"stop", "now"}, calls)
+	assert.Equal(t, []string{"load", "stop", "now"}, calls)
 }

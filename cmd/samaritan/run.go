@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"samaritan/admin"
 	"samaritan/config"
 	"samaritan/controller"
 	"samaritan/internal/eventloop"
+	"samaritan/internal/filewatch"
 	"samaritan/internal/logging"
 	"samaritan/internal/stats"
 	"samaritan/proc"
@@ -30,7 +32,8 @@ var (
 // process has the parts of the running daemon.
 type process struct {
 	o       options
-	boot    *config.Bootstrap
+	boot    atomic.Pointer[config.Bootstrap] // in force
+	known   filewatch.Sum                    // of the file, before it was read at the start
 	log     *logging.Logger
 	runtime *stats.Runtime
 	pid     pidFile
@@ -38,6 +41,10 @@ type process struct {
 	loops      *eventloop.Group
 	store      *config.Store
 	controller *controller.Controller
+	console    *console
+	source     *source
+	notifier   *notifier
+	reloader   *reloader
 
 	stopping context.Context // ends when the graceful end begins
 	stop     context.CancelFunc
@@ -45,17 +52,19 @@ type process struct {
 	force    context.CancelFunc
 }
 
-// newDaemon builds all parts and starts none.
-func newDaemon(o options, boot *config.Bootstrap, log *logging.Logger) (*process, error) {
+// newDaemon builds all parts and starts none. known is the sum of the file as it was
+// before it was read.
+func newDaemon(o options, boot *config.Bootstrap, known filewatch.Sum, log *logging.Logger) (*process, error) {
 	d := &process{
-		o: o, boot: boot, log: log,
+		o: o, known: known, log: log,
 		runtime: stats.NewRuntime(time.Now()),
 		pid:     pidFile{o.pidFile},
 		store:   config.NewStore(),
 	}
+	d.boot.Store(boot)
 	d.stopping, d.stop = context.WithCancel(context.Background())
 	d.forced, d.force = context.WithCancel(context.Background())
-	if err := d.store.Apply("static", boot.Services); err != nil {
+	if err := d.store.Apply(fromFile, boot.Services); err != nil {
 		return nil, err
 	}
 	var err error
@@ -71,6 +80,10 @@ func newDaemon(o options, boot *config.Bootstrap, log *logging.Logger) (*process
 		},
 		Log: log.With("component", "controller"),
 	})
+	d.source = newSource(d.stopping, log, d.store)
+	d.console = newConsole(log.Logger, func() *admin.Server { return admin.New(d.adminOptions()) })
+	d.reloader = newReloader(log.Logger, d.takeConfig, func(begins bool) { d.notifier.reloading(begins) })
+	d.notifier = newNotifier(log.Logger, d.ready, d.reloader.lastTrouble, d.loops)
 	return d, nil
 }
 
@@ -81,9 +94,10 @@ type part struct {
 	wg     sync.WaitGroup
 }
 
-func newPart() *part {
+// newPart makes a part that ends with ctx at the latest.
+func newPart(ctx context.Context) *part {
 	p := &part{}
-	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.ctx, p.cancel = context.WithCancel(ctx)
 	return p
 }
 
@@ -98,26 +112,56 @@ func (p *part) end() {
 // not end. Then the parts are left to die with the process.
 func (d *process) run() error {
 	d.announce()
-	around, loops, adm := newPart(), newPart(), newPart()
-	sig := catchSignals(d.log.Logger, d.stop, d.force)
+	always := context.Background()
+	around, loops := newPart(always), newPart(always)
+	sig := catchSignals(d.log.Logger, d.stop, d.force, func() { d.reloader.request(bySignal) })
 	around.wg.Go(func() { sig.handle(around.ctx) })
 	loops.wg.Go(func() { d.runLoops(loops.ctx) })
-	adm.wg.Go(func() { d.runAdmin(adm.ctx) })
+	d.console.move(d.boot.Load().Proto.GetAdmin().GetBind(), nil, nil)
 	around.wg.Go(func() { d.runStore(d.stopping) })
-	around.wg.Go(func() { newNotifier(d.log.Logger, d.ready, d.loops).run(d.stopping) })
+	around.wg.Go(func() { d.notifier.run(d.stopping) })
 	drained := make(chan error, 1)
 	go func() { drained <- d.controller.Run(d.stopping) }()
 	d.openData()
 	defer d.closeData()
+	reloads := d.startReloads()
 
 	<-d.stopping.Done()
 	if err := d.awaitDrain(drained); err != nil {
 		return err
 	}
-	adm.end()
+	reloads.end() // before what a reload may start
+	d.source.end()
+	d.console.end()
 	loops.end()
 	around.end()
 	return nil
+}
+
+// startReloads follows the management server, and then whatever asks for a reload.
+func (d *process) startReloads() *part {
+	if first, err := d.source.prepare(d.boot.Load()); err != nil {
+		d.log.Error("cannot follow the management server", "error", err)
+	} else {
+		d.source.change(first)
+	}
+	reloads := newPart(d.stopping)
+	reloads.wg.Go(func() { d.reloader.run(reloads.ctx) })
+	if d.o.watch {
+		reloads.wg.Go(func() { d.watch(reloads.ctx) })
+	}
+	return reloads
+}
+
+// watch has the config reloaded when the file has changed.
+func (d *process) watch(ctx context.Context) {
+	w := filewatch.New(filewatch.Options{
+		Path: d.o.config, Known: d.known, Log: d.log.With("component", "watch"),
+		Changed: func() { d.reloader.request(byWatch) },
+	})
+	if err := w.Run(ctx); err != nil {
+		d.log.Error("the config file is not watched", "error", err)
+	}
 }
 
 // awaitDrain waits for the procs, as long as they may take.
@@ -139,10 +183,11 @@ func (d *process) awaitDrain(drained <-chan error) error {
 func (d *process) announce() {
 	d.log.Info("samaritan starts", "version", version, "pid", os.Getpid(), "config", d.o.config)
 	warnOfFewFiles(d.log.Logger)
-	if d.boot.Proto.DynamicSourceConfig != nil {
-		d.log.Warn("dynamic_source_config is ignored: not supported by this build")
-	}
-	if len(d.boot.Proto.GetStats().GetSinks()) > 0 {
+	d.warnOfSinks(d.boot.Load())
+}
+
+func (d *process) warnOfSinks(boot *config.Bootstrap) {
+	if len(boot.Proto.GetStats().GetSinks()) > 0 {
 		d.log.Warn("stats.sinks is ignored: not supported by this build")
 	}
 }
@@ -154,6 +199,8 @@ func (d *process) openData() {
 		if filepath.Dir(d.o.pidFile) == filepath.Clean(d.o.data) {
 			return
 		}
+	} else {
+		d.source.dir = d.o.data
 	}
 	if err := d.pid.write(); err != nil {
 		d.log.Warn("cannot write the pid file, going on without", "error", err)
@@ -175,21 +222,5 @@ func (d *process) runLoops(ctx context.Context) {
 func (d *process) runStore(ctx context.Context) {
 	if err := d.store.Run(ctx); err != nil {
 		d.log.Error("config store ended", "error", err)
-	}
-}
-
-// runAdmin serves as soon as the address can be bound. It is not needed to serve
-// clients, so it is tried for ever.
-func (d *process) runAdmin(ctx context.Context) {
-	address := hostPort(d.boot.Proto.GetAdmin().GetBind())
-	for ctx.Err() == nil {
-		ln := bind(ctx, d.log.Logger, address)
-		if ln == nil {
-			return
-		}
-		if err := admin.New(d.adminOptions()).Serve(ctx, ln); err != nil {
-			d.log.Error("admin server failed", "error", err)
-			sleep(ctx, bindMin)
-		}
 	}
 }

@@ -17,19 +17,22 @@ func (d *process) adminOptions() admin.Options {
 		Log:         d.log.With("component", "admin"),
 		Version:     version,
 		Sources:     d.sources,
-		Config:      func() ([]byte, error) { return json.Marshal(d.boot) },
+		Config:      func() ([]byte, error) { return json.Marshal(d.boot.Load()) },
 		Services:    d.services,
 		Ready:       d.ready,
 		Topology:    d.topology,
+		Endpoints:   d.endpoints,
+		Dynamic:     d.source.status,
 		HotKeys:     d.hotKeys,
 		Shutdown:    d.stop,
+		Reload:      d.reloader.reload,
 		SetLogLevel: d.log.SetLevel,
 	}
 }
 
 // sources are all numbers but those of the admin server.
 func (d *process) sources() []stats.Source {
-	own := []stats.Source{d.runtime, stats.SourceFunc(d.stats)}
+	own := []stats.Source{d.runtime, stats.SourceFunc(d.stats), d.reloader, d.source}
 	return append(own, d.controller.Sources()...)
 }
 
@@ -45,7 +48,9 @@ func (d *process) stats(emit func(stats.Sample)) {
 }
 
 // ready is the controller's word for the services that it knows, and no for those
-// it has not been told of yet.
+// it has not been told of yet. A management server that is away, or that has not told
+// of anything yet, does not count: a sidecar that cannot reach it serves what it knows,
+// and would not serve it better for being taken out.
 func (d *process) ready() (bool, []string) {
 	if d.stopping.Err() != nil {
 		return false, []string{"shutting down"}
@@ -87,22 +92,34 @@ func lastError(s controller.ServiceStatus) string {
 // mapper is a proc that has a topology to show.
 type mapper interface{ Topology() any }
 
-// topology returns that of a service, or of all that have one by their names.
 func (d *process) topology(service string) (any, error) {
+	return ask(d, "topology", service, mapper.Topology)
+}
+
+// chooser is a proc that has endpoints to choose from.
+type chooser interface{ Endpoints() any }
+
+func (d *process) endpoints(service string) (any, error) {
+	return ask(d, "endpoints", service, chooser.Endpoints)
+}
+
+// ask returns what the proc of a service shows, or what all show that have something
+// of the kind, by their names.
+func ask[P any](d *process, what, service string, show func(P) any) (any, error) {
 	if service == "" {
 		all := map[string]any{}
 		for _, s := range d.controller.Services() {
-			if m, ok := d.controller.Proc(s.Name).(mapper); ok {
-				all[s.Name] = m.Topology()
+			if p, ok := d.controller.Proc(s.Name).(P); ok {
+				all[s.Name] = show(p)
 			}
 		}
 		return all, nil
 	}
-	m, ok := d.controller.Proc(service).(mapper)
+	p, ok := d.controller.Proc(service).(P)
 	if !ok {
-		return nil, fmt.Errorf("topology of service %q: %w", service, admin.ErrNotFound)
+		return nil, fmt.Errorf("%s of service %q: %w", what, service, admin.ErrNotFound)
 	}
-	return m.Topology(), nil
+	return show(p), nil
 }
 
 // hotKeyFinder is a proc that finds hot keys.

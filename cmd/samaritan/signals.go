@@ -14,14 +14,15 @@ type signals struct {
 	ch   chan os.Signal
 	stop context.CancelFunc // begins the graceful end
 	now  context.CancelFunc // ends at once
+	load func()             // asks for a reload of the config, without waiting
 }
 
 // catchSignals registers before anything else starts, so that no signal kills the
 // process on its way up. A log that nobody reads any more is no reason to end:
 // SIGPIPE is ignored.
-func catchSignals(log *slog.Logger, stop, now context.CancelFunc) *signals {
+func catchSignals(log *slog.Logger, stop, now context.CancelFunc, load func()) *signals {
 	signal.Ignore(syscall.SIGPIPE)
-	s := &signals{log: log, ch: make(chan os.Signal, 8), stop: stop, now: now}
+	s := &signals{log: log, ch: make(chan os.Signal, 8), stop: stop, now: now, load: load}
 	signal.Notify(s.ch, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
 	return s
 }
@@ -45,8 +46,10 @@ func (s *signals) one(sig os.Signal, ending bool) bool {
 	switch {
 	case sig == syscall.SIGHUP:
 		s.log.Warn("SIGHUP is ignored: hot restart is not supported by this build")
+	case sig == syscall.SIGUSR1 && ending:
+		s.log.Info("SIGUSR1 is ignored: the process ends")
 	case sig == syscall.SIGUSR1:
-		s.log.Warn("SIGUSR1 is ignored: it has no meaning")
+		s.load()
 	case ending:
 		s.log.Warn("second signal, ending at once", "signal", sig.String())
 		s.now()

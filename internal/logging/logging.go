@@ -1,9 +1,10 @@
 // Package logging builds the process's [slog.Logger] from the log section of
 // the config, and throttles what the data plane logs.
 //
-// A [Logger] is the logger, its level, which may change at run time, and its
-// output: text lines on standard output, or RFC 5424 messages to a syslog
-// server over UDP. Syslog never waits: a line that cannot be sent at once is
+// A [Logger] is the logger, its level and its output: text lines on standard
+// output, or RFC 5424 messages to a syslog server over UDP. Level and output may
+// change at run time, for all loggers that were derived from it too, and no line
+// is lost by that. Syslog never waits: a line that cannot be sent at once is
 // dropped and counted. Standard output does wait, as a write to a full pipe
 // does.
 //
@@ -17,8 +18,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
+	"sync/atomic"
 )
 
 // LevelQuiet is above every level: nothing is logged.
@@ -47,12 +48,14 @@ type Options struct {
 	Writer io.Writer
 }
 
-// Logger is the process's logger with what can change or be asked about it.
+// Logger is the process's logger with what can change or be asked about it. All
+// methods are safe for use from any goroutine.
 type Logger struct {
 	*slog.Logger
 
-	level  *slog.LevelVar
-	syslog *syslogWriter // nil for Stdout
+	level   slog.LevelVar
+	out     atomic.Pointer[output]
+	dropped atomic.Uint64 // of all outputs that there were
 }
 
 // New builds the logger. The errors are an unknown level or output and a
@@ -63,33 +66,15 @@ func New(o Options) (*Logger, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Logger{level: new(slog.LevelVar)}
+	l := &Logger{}
 	l.level.Set(level)
-	handler, err := l.handler(o)
+	out, err := l.newOutput(o)
 	if err != nil {
 		return nil, err
 	}
-	l.Logger = slog.New(handler)
+	l.out.Store(out)
+	l.Logger = slog.New(&handler{logger: l})
 	return l, nil
-}
-
-func (l *Logger) handler(o Options) (slog.Handler, error) {
-	switch o.Output {
-	case Stdout:
-		w := o.Writer
-		if w == nil {
-			w = os.Stdout // house: this is the logger that everyone else uses
-		}
-		return slog.NewTextHandler(w, &slog.HandlerOptions{Level: l.level}), nil
-	case Syslog:
-		w, err := newSyslogWriter(o.Target)
-		if err != nil {
-			return nil, err
-		}
-		l.syslog = w
-		return newSyslogHandler(w, l.level, o.App), nil
-	}
-	return nil, fmt.Errorf("log output %d is unknown", o.Output)
 }
 
 // SetLevel changes the level, for every logger derived from l too.
@@ -105,23 +90,12 @@ func (l *Logger) SetLevel(name string) error {
 // Level is the level in force.
 func (l *Logger) Level() slog.Level { return l.level.Level() }
 
-// Dropped is how many lines could not be sent to the syslog server. It is safe
-// for use from any goroutine.
-func (l *Logger) Dropped() uint64 {
-	if l.syslog == nil {
-		return 0
-	}
-	return l.syslog.dropped.Load()
-}
+// Dropped is how many lines could not be sent to a syslog server.
+func (l *Logger) Dropped() uint64 { return l.dropped.Load() }
 
 // Close ends the syslog connection; lines after it are dropped and counted. It
 // is idempotent, and does nothing for Stdout.
-func (l *Logger) Close() error {
-	if l.syslog == nil {
-		return nil
-	}
-	return l.syslog.Close()
-}
+func (l *Logger) Close() error { return l.out.Load().close() }
 
 // ParseLevel turns a level of the config into slog's, whatever the case of its
 // letters. WARING is the historic spelling of WARN in config files and means

@@ -3,17 +3,15 @@ package logging
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
-	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unicode/utf8"
 )
 
 const (
@@ -25,10 +23,10 @@ const (
 	dialTimeout = 5 * time.Second
 	// maxPending is how many messages wait for the first dial.
 	maxPending = 64
-
-	facilityDaemon = 3 // RFC 5424, table 1
-	timeFormat     = "2006-01-02T15:04:05.000000Z07:00"
 )
+
+// errClosed is the error of a write after the end.
+var errClosed = errors.New("the syslog connection is closed")
 
 // syslogWriter sends datagrams without ever waiting. A target that is a name
 // is dialled in the background, since that asks a resolver; the first messages
@@ -36,7 +34,7 @@ const (
 // than every redialAfter.
 type syslogWriter struct {
 	target  string
-	dropped atomic.Uint64
+	dropped *atomic.Uint64
 
 	ctx    context.Context // ends a dial at Close
 	cancel context.CancelFunc
@@ -53,7 +51,7 @@ type syslogWriter struct {
 
 // newSyslogWriter checks the target. An address needs no resolver and is
 // dialled here; a name is, in the background, by the first line.
-func newSyslogWriter(target string) (*syslogWriter, error) {
+func newSyslogWriter(target string, dropped *atomic.Uint64) (*syslogWriter, error) {
 	host, port, err := net.SplitHostPort(target)
 	if err != nil {
 		return nil, fmt.Errorf("syslog target %q: %w", target, err)
@@ -61,20 +59,39 @@ func newSyslogWriter(target string) (*syslogWriter, error) {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || host == "" {
 		return nil, fmt.Errorf("syslog target %q: want host:port", target)
 	}
-	w := &syslogWriter{target: target}
+	w := &syslogWriter{target: target, dropped: dropped}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	if _, err := netip.ParseAddr(host); err == nil {
 		w.lastDial = time.Now()
-		w.dial()
+		_ = w.dial(w.ctx) // dialled again by the lines that find no connection
 	}
 	return w, nil
 }
 
-// Write sends one message, or drops and counts it. It always reports success:
-// the logger has nobody to tell.
+// connect dials unless that is done, and waits for it.
+func (w *syslogWriter) connect(ctx context.Context) error {
+	w.mu.Lock()
+	connected := w.conn != nil
+	w.lastDial = time.Now()
+	w.mu.Unlock()
+	if connected {
+		return nil
+	}
+	if err := w.dial(ctx); err != nil {
+		return fmt.Errorf("syslog target %q: %w", w.target, err)
+	}
+	return nil
+}
+
+// Write sends one message, or drops and counts it. It always reports success, as
+// the logger has nobody to tell, save when the writer is closed: then nothing is
+// done or counted.
 func (w *syslogWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.closed {
+		return 0, errClosed
+	}
 	if !w.sendLocked(p) {
 		w.dropped.Add(1)
 	}
@@ -82,9 +99,6 @@ func (w *syslogWriter) Write(p []byte) (int, error) {
 }
 
 func (w *syslogWriter) sendLocked(p []byte) bool {
-	if w.closed {
-		return false
-	}
 	if w.conn == nil {
 		w.redialLocked()
 		return w.keepLocked(p)
@@ -142,30 +156,31 @@ func (w *syslogWriter) redialLocked() {
 		return
 	}
 	w.dialing, w.lastDial = true, now
-	w.dials.Go(w.dial)
+	w.dials.Go(func() { _ = w.dial(w.ctx) }) // the next line tries again
 }
 
 // dial replaces the connection; on an error the old one stays.
-func (w *syslogWriter) dial() {
+func (w *syslogWriter) dial(ctx context.Context) error {
 	d := net.Dialer{Timeout: dialTimeout}
-	conn, err := d.DialContext(w.ctx, "udp", w.target)
+	conn, err := d.DialContext(ctx, "udp", w.target)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.dialing = false
 	defer w.releaseLocked()
 	if err != nil {
-		return
+		return err
 	}
 	udp := conn.(*net.UDPConn)
 	raw, err := udp.SyscallConn()
 	if err != nil || w.closed {
 		udp.Close()
-		return
+		return err
 	}
 	if w.conn != nil {
 		w.conn.Close()
 	}
 	w.conn, w.raw = udp, raw
+	return nil
 }
 
 func (w *syslogWriter) Close() error {
@@ -179,114 +194,4 @@ func (w *syslogWriter) Close() error {
 	w.mu.Unlock()
 	w.dials.Wait()
 	return err
-}
-
-// syslogHandler puts an RFC 5424 header in front of slog's text form.
-//
-//	<PRI>1 TIMESTAMP HOSTNAME APP-NAME PROCID - - level=INFO msg=... key=value
-type syslogHandler struct {
-	core *syslogCore
-	text slog.Handler // writes into core.buf
-}
-
-// syslogCore is what a handler shares with those derived from it.
-type syslogCore struct {
-	out  *syslogWriter
-	tail string // the part of the header after the timestamp
-
-	mu  sync.Mutex // guards the following, and makes a message one piece
-	buf bytes.Buffer
-}
-
-func newSyslogHandler(out *syslogWriter, level slog.Leveler, app string) *syslogHandler {
-	if app == "" {
-		app = "samaritan"
-	}
-	host, _ := os.Hostname()
-	core := &syslogCore{
-		out:  out,
-		tail: " " + headerField(host, 255) + " " + headerField(app, 48) + " " + strconv.Itoa(os.Getpid()) + " - - ",
-	}
-	return &syslogHandler{core: core, text: slog.NewTextHandler(&core.buf, &slog.HandlerOptions{Level: level})}
-}
-
-// Enabled implements slog.Handler.
-func (h *syslogHandler) Enabled(ctx context.Context, level slog.Level) bool {
-	return h.text.Enabled(ctx, level)
-}
-
-// Handle implements slog.Handler. It does not wait and has no error.
-func (h *syslogHandler) Handle(ctx context.Context, r slog.Record) error {
-	c := h.core
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.buf.Reset()
-	c.header(&r)
-	r.Time = time.Time{} // the header has it
-	_ = h.text.Handle(ctx, r)
-	_, _ = c.out.Write(cut(bytes.TrimRight(c.buf.Bytes(), "\n"), maxMessage))
-	return nil
-}
-
-// WithAttrs implements slog.Handler.
-func (h *syslogHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &syslogHandler{core: h.core, text: h.text.WithAttrs(attrs)}
-}
-
-// WithGroup implements slog.Handler.
-func (h *syslogHandler) WithGroup(name string) slog.Handler {
-	return &syslogHandler{core: h.core, text: h.text.WithGroup(name)}
-}
-
-func (c *syslogCore) header(r *slog.Record) {
-	b := c.buf.AvailableBuffer()
-	b = append(b, '<')
-	b = strconv.AppendInt(b, facilityDaemon<<3|severity(r.Level), 10)
-	b = append(b, ">1 "...)
-	if r.Time.IsZero() {
-		b = append(b, '-')
-	} else {
-		b = r.Time.UTC().AppendFormat(b, timeFormat)
-	}
-	b = append(b, c.tail...)
-	c.buf.Write(b)
-}
-
-// severity is that of RFC 5424, table 2.
-func severity(l slog.Level) int64 {
-	switch {
-	case l >= slog.LevelError:
-		return 3
-	case l >= slog.LevelWarn:
-		return 4
-	case l >= slog.LevelInfo:
-		return 6
-	}
-	return 7
-}
-
-// headerField keeps s to printable ASCII without blanks and to size bytes; an
-// empty field is "-".
-func headerField(s string, size int) string {
-	b := make([]byte, 0, size)
-	for i := 0; i < len(s) && len(b) < size; i++ {
-		if s[i] > ' ' && s[i] < 0x7f {
-			b = append(b, s[i])
-		}
-	}
-	if len(b) == 0 {
-		return "-"
-	}
-	return string(b)
-}
-
-// cut shortens p to size bytes without splitting a character.
-func cut(p []byte, size int) []byte {
-	if len(p) <= size {
-		return p
-	}
-	for size > 0 && !utf8.RuneStart(p[size]) {
-		size--
-	}
-	return p[:size]
 }

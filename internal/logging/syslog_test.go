@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -113,7 +114,7 @@ func TestASyslogServerThatNeverReadsHoldsUpNoLine(t *testing.T) {
 }
 
 func TestSyslogDialThatFailsDropsWhatItKept(t *testing.T) {
-	w, err := newSyslogWriter("name.invalid:514")
+	w, err := newSyslogWriter("name.invalid:514", new(atomic.Uint64))
 	require.NoError(t, err)
 	w.cancel() // the dial ends at once, whatever the resolver would say
 	for range 3 {
