@@ -173,14 +173,15 @@ func match(pattern, dir string) bool {
 }
 
 // sameProgram reports whether two directories belong to one program: the
-// first two elements of their paths are the same, or both are in bench.
+// first two elements of their paths are the same, or both are in bench or in
+// examples, which may show one another.
 func sameProgram(a, b string) bool {
 	return program(a) == program(b)
 }
 
 func program(dir string) string {
 	parts := strings.SplitN(dir, "/", 3)
-	if parts[0] == "bench" || len(parts) == 1 {
+	if parts[0] == "bench" || parts[0] == "examples" || len(parts) == 1 {
 		return parts[0]
 	}
 	return parts[0] + "/" + parts[1]

@@ -72,7 +72,7 @@ func (p *testProxy) setCheck(t testing.TB, check *hc.HealthCheck) {
 
 // endpoint is what the proxy shows of one server, nil when it does not know it.
 func (p *testProxy) endpoint(addr string) *endpointView {
-	for _, e := range p.Endpoints().(endpointsView).Endpoints {
+	for _, e := range p.Endpoints().([]endpointView) {
 		if e.Address == addr {
 			return &e
 		}

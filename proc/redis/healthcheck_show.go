@@ -16,22 +16,16 @@ type endpointView struct {
 	Health     *healthcheck.Status `json:"health,omitempty"`
 }
 
-// endpointsView is what GET /endpoints shows of a service.
-type endpointsView struct {
-	Service   string         `json:"service"`
-	Endpoints []endpointView `json:"endpoints"`
-}
-
 // Endpoints are the servers that the service knows, for people and tools: first the
 // configured ones in their order, then those that the cluster has told, by address. The
 // health is missing while the service has no health check.
 func (p *Proc) Endpoints() any {
-	v := endpointsView{Service: p.name, Endpoints: []endpointView{}}
+	views := []endpointView{}
 	roles := rolesOf(p.topology.Map())
 	checks := p.checkStatuses()
 	add := func(e endpointView) {
 		e.Role, e.Health = roles[e.Address], checks[e.Address]
-		v.Endpoints = append(v.Endpoints, e)
+		views = append(views, e)
 	}
 	shown := make(map[string]bool)
 	for _, e := range p.svc.Load().Endpoints {
@@ -43,7 +37,7 @@ func (p *Proc) Endpoints() any {
 			add(endpointView{Address: addr})
 		}
 	}
-	return v
+	return views
 }
 
 func configuredEndpoint(e *service.Endpoint) endpointView {

@@ -160,21 +160,17 @@ func TestEndpointsShowWhatIsKnown(t *testing.T) {
 	}
 	text, err := json.Marshal(p.Endpoints())
 	require.NoError(t, err)
-	var got struct {
-		Service   string
-		Endpoints []map[string]any
-	}
+	var got []map[string]any
 	require.NoError(t, json.Unmarshal(text, &got))
-	assert.Equal(t, "test", got.Service)
-	require.Len(t, got.Endpoints, 3)
+	require.Len(t, got, 3)
 	for i, want := range []map[string]any{
 		{"address": first.Addr, "type": "MAIN", "state": "UP", "configured": true, "role": "replica"},
 		{"address": m.Addr, "type": "MAIN", "state": "UP", "configured": true, "role": "master"},
 		{"address": second.Addr, "configured": false, "role": "replica"},
 	} {
-		check := got.Endpoints[i]["health"].(map[string]any)
-		delete(got.Endpoints[i], "health")
-		assert.Equal(t, want, got.Endpoints[i])
+		check := got[i]["health"].(map[string]any)
+		delete(got[i], "health")
+		assert.Equal(t, want, got[i])
 		assert.Equal(t, i != 2, check["healthy"])
 		assert.Equal(t, true, check["checked"])
 		assert.Equal(t, i == 2, check["last_error"] != nil)
@@ -189,7 +185,7 @@ func TestEndpointsShowWhatIsKnown(t *testing.T) {
 	assert.Contains(t, string(topology), `"check":"up"`)
 
 	p.setCheck(t, nil)
-	for _, e := range p.Endpoints().(endpointsView).Endpoints {
+	for _, e := range p.Endpoints().([]endpointView) {
 		assert.Nil(t, e.Health)
 	}
 	assert.Empty(t, p.checkSamples("health.up"))
