@@ -52,7 +52,7 @@ build: ## build bin/samaritan
 	$(GOBUILD) -ldflags '$(LDFLAGS)' -o bin/samaritan ./cmd/samaritan
 
 .PHONY: demo
-demo: build ## run a three-node cluster with Samaritan in front (DEMOARGS="-nodes=inprocess")
+demo: build ## run a three-node cluster with Samaritan in front (DEMOARGS="-dynamic")
 	@$(GOBUILD) -o bin/demo ./examples/demo
 	@exec bin/demo -samaritan bin/samaritan $(DEMOARGS)
 

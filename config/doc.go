@@ -8,6 +8,7 @@
 // problems of all steps are collected and returned at once as [Problems], each
 // with the path of its field and, where known, its line. There is no partial
 // result: a Bootstrap is complete and valid.
+// [ParseService] does the same for one service in a file of its own.
 //
 // Field names are those of the .proto files, in snake_case or lowerCamelCase.
 // Enum values are names, as written in the .proto files, or numbers. Durations

@@ -44,7 +44,7 @@ func (p Problem) String() string {
 }
 
 // Problems are all that is wrong with a config, ordered by line. It is the
-// type of the errors of [Load], [Parse] and [NewService].
+// type of the errors of [Load], [Parse], [ParseService] and [NewService].
 type Problems []Problem
 
 // Error has one line for each problem.

@@ -42,7 +42,7 @@ func (d *process) stats(emit func(stats.Sample)) {
 	for _, l := range loops {
 		conns += l.Conns()
 	}
-	emit(stats.Sample{Name: "runtime.loops", Kind: stats.Gauge, Value: float64(len(loops)), Help: "Event loops in use."})
+	emit(stats.Sample{Name: "runtime.loops", Kind: stats.Gauge, Value: float64(len(loops)), Help: "Event loops in use, without those of TCP services."})
 	emit(stats.Sample{Name: "runtime.loop_connections", Kind: stats.Gauge, Value: float64(conns), Help: "Connections of the event loops, of clients and to nodes."})
 	emit(stats.Sample{Name: "runtime.log_dropped_total", Value: float64(d.log.Dropped()), Help: "Log lines that the syslog server did not get."})
 }

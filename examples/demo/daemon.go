@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,6 +22,7 @@ const (
 	readyWithin = 20 * time.Second
 	drainWithin = 15 * time.Second // then the daemon is killed
 	pollEvery   = 20 * time.Millisecond
+	maxAnswer   = 1 << 20 // bytes that are read of an answer
 )
 
 // daemon is the running Samaritan. After a hot restart it is another process
@@ -106,7 +108,7 @@ func isChild(pid int) bool {
 	return len(fields) > 1 && fields[1] == strconv.Itoa(os.Getpid())
 }
 
-// waitReady returns when /ready says so.
+// waitReady returns when the admin server says so.
 func (d *daemon) waitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
@@ -129,22 +131,51 @@ func (d *daemon) waitReady(ctx context.Context) error {
 	}
 }
 
+// ready returns nil when the daemon has all its services, and they are ready.
 func (d *daemon) ready(ctx context.Context, client *http.Client) error {
-	url := fmt.Sprintf("http://127.0.0.1:%d/ready", d.setup.admin)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if d.setup.Source != "" {
+		if err := d.told(ctx, client); err != nil {
+			return err
+		}
+	}
+	_, err := d.get(ctx, client, "/ready")
+	return err
+}
+
+// told returns nil when the management server has told the daemon its services, and
+// they run.
+func (d *daemon) told(ctx context.Context, client *http.Client) error {
+	body, err := d.get(ctx, client, "/dynamic")
 	if err != nil {
 		return err
+	}
+	var got struct{ Dependencies, Services int }
+	if err := json.Unmarshal(body, &got); err != nil {
+		return fmt.Errorf("/dynamic: %w", err)
+	}
+	if got.Dependencies == 0 || got.Services < got.Dependencies {
+		return fmt.Errorf("/dynamic: %d of %d services are there", got.Services, got.Dependencies)
+	}
+	return nil
+}
+
+// get returns what the admin server has at path.
+func (d *daemon) get(ctx context.Context, client *http.Client, path string) ([]byte, error) {
+	url := fmt.Sprintf("http://127.0.0.1:%d%s", d.setup.Admin, path)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s: %s: %s", url, resp.Status, strings.TrimSpace(string(body)))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("GET %s: %s: %s", url, resp.Status, strings.TrimSpace(string(body)))
 	}
-	return nil
+	return body, err
 }
 
 // unexpected is the error of a daemon that ended by itself. Only after done.

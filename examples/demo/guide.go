@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 )
 
@@ -24,8 +25,28 @@ Type in another terminal:
   curl 'http://127.0.0.1:%[4]d/stats?filter=redis'
   curl 'http://127.0.0.1:%[4]d/topology?service=redis-demo'
   curl http://127.0.0.1:%[4]d/config
-
-^C stops everything.
-`, s.port, strings.Join(nodes.Addrs(), ", "), nodes.Note(), s.admin, first[strings.LastIndexByte(first, ':')+1:])
+`, s.Port, strings.Join(nodes.Addrs(), ", "), nodes.Note(), s.Admin, first[strings.LastIndexByte(first, ':')+1:])
+	if s.Source != "" {
+		b.WriteString(dynamicGuide(s))
+	}
+	b.WriteString("\n^C stops everything.\n")
 	return b.String()
+}
+
+// dynamicGuide is what -dynamic has besides.
+func dynamicGuide(s setup) string {
+	return fmt.Sprintf(`
+Port %[1]d is a TCP service, in front of two web servers of the demo:
+
+  curl http://127.0.0.1:%[1]d                  one of them, then the other
+  curl -X POST http://127.0.0.1:%[2]d/sick     that one fails its health checks (/well ends it)
+  curl 'http://127.0.0.1:%[3]d/endpoints?service=web'
+
+Both services come from a management server. Edit a file of it, give the service
+another port, delete it, and look:
+
+  $EDITOR %[4]s
+  curl http://127.0.0.1:%[3]d/services         what runs
+  curl http://127.0.0.1:%[3]d/dynamic          what the management server has told
+`, s.WebPort, s.Web[0].Port(), s.Admin, filepath.Join(s.dir, discoveryDir, "services", "web.yaml"))
 }

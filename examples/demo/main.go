@@ -3,14 +3,19 @@
 // type next. ^C or SIGTERM stops all of it; no process and no file stays behind.
 //
 //	go run ./examples/demo
+//	go run ./examples/demo -dynamic
 //
 // The masters are redis-server processes where redis-server is installed, and
 // otherwise in-process nodes (package minicluster). The daemon is a child
 // process with a config and a data directory of its own in a temporary
 // directory.
 //
-// Things are started in the order directory, nodes, daemon, and stopped in the
-// reverse one, so that the daemon can finish what it has in flight. The daemon
+// With -dynamic the daemon has its services from a management server over files that
+// may be edited (examples/discovery, in the demo itself), and one of them is a TCP
+// service in front of two small web servers.
+//
+// Things are started in the order directory, nodes, web and management servers,
+// daemon, and stopped in the reverse one, so that the daemon can finish what it has in flight. The daemon
 // has a process group of its own: ^C reaches the demo alone, which then decides
 // what ends when.
 package main
@@ -23,7 +28,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"syscall"
 )
@@ -33,6 +37,8 @@ type options struct {
 	nodes     string // real, inprocess or auto
 	port      int    // clients connect here; 0: the usual one, or any free one
 	admin     int    // the admin server; 0 likewise
+	dynamic   bool   // the daemon has its services from a management server
+	web       int    // with dynamic: clients of the web servers connect here; 0 likewise
 	samaritan string // the daemon's binary; empty: build it
 }
 
@@ -61,6 +67,8 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&opts.nodes, "nodes", auto, "the cluster's nodes: `kind` real (redis-server), inprocess, or auto (real if installed)")
 	flags.IntVar(&opts.port, "port", 0, "`port` for Redis clients (default 6379, or a free one if that is taken)")
 	flags.IntVar(&opts.admin, "admin", 0, "`port` of the admin server (default 12345, or a free one if that is taken)")
+	flags.BoolVar(&opts.dynamic, "dynamic", false, "have the services from a management server, and a TCP service besides")
+	flags.IntVar(&opts.web, "web", 0, "`port` of the TCP service with -dynamic (default 8080, or a free one if that is taken)")
 	flags.StringVar(&opts.samaritan, "samaritan", "", "`path` of the daemon's binary (default: build ./cmd/samaritan)")
 	if err := flags.Parse(args); err != nil {
 		return opts, err
@@ -99,6 +107,17 @@ func run(ctx context.Context, opts options, out io.Writer) (err error) {
 	if err != nil {
 		return orStopped(ctx, err)
 	}
+	src, err := s.writeConfig(opts)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+
+	return serve(ctx, s, guide(s, nodes), out)
+}
+
+// serve runs the daemon.
+func serve(ctx context.Context, s setup, guide string, out io.Writer) (err error) {
 	d, err := startDaemon(s)
 	if err != nil {
 		return err
@@ -108,7 +127,7 @@ func run(ctx context.Context, opts options, out io.Writer) (err error) {
 	if err := d.waitReady(ctx); err != nil {
 		return orStopped(ctx, err)
 	}
-	fmt.Fprint(out, guide(s, nodes))
+	fmt.Fprint(out, guide)
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(out, "\nStopping.")
@@ -124,23 +143,4 @@ func orStopped(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
-}
-
-// prepare chooses the ports, finds or builds the binary, and writes the config.
-func prepare(ctx context.Context, opts options, dir string, nodes []string) (setup, error) {
-	s := setup{dir: dir, config: filepath.Join(dir, "demo.yaml"), data: filepath.Join(dir, "data")}
-	var err error
-	if s.port, err = choosePort("-port", opts.port, defaultPort); err != nil {
-		return s, err
-	}
-	if s.admin, err = choosePort("-admin", opts.admin, defaultAdmin); err != nil {
-		return s, err
-	}
-	if s.binary, err = binary(ctx, opts.samaritan, dir); err != nil {
-		return s, err
-	}
-	if err := os.Mkdir(s.data, 0o700); err != nil {
-		return s, err
-	}
-	return s, writeConfig(s, nodes)
 }

@@ -43,7 +43,7 @@ func startDemo(t *testing.T, daemon string, opts options) *running {
 		r.samaritan, err = os.Executable()
 		require.NoError(t, err)
 	}
-	r.port, r.admin = freePort(t), freePort(t)
+	r.port, r.admin, r.web = freePort(t), freePort(t), freePort(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	go func() { r.result <- run(ctx, r.options, r.out) }()
@@ -177,10 +177,13 @@ func TestUsualPortUnlessItIsTaken(t *testing.T) {
 }
 
 func TestConfigIsValid(t *testing.T) {
+	v := values{Port: 6379, Admin: 12345}
+	var err error
+	v.Nodes, err = parseNodes([]string{"127.0.0.1:7000", "[::1]:7001"})
+	require.NoError(t, err)
 	dir := t.TempDir()
-	s := setup{config: filepath.Join(dir, "demo.yaml"), port: 6379, admin: 12345}
-	require.NoError(t, writeConfig(s, []string{"127.0.0.1:7000", "[::1]:7001"}))
-	loaded, err := config.Load(s.config)
+	require.NoError(t, v.write(staticFiles, dir))
+	loaded, err := config.Load(filepath.Join(dir, "demo.yaml"))
 	require.NoError(t, err)
 	assert.EqualValues(t, 12345, loaded.Proto.GetAdmin().GetBind().GetPort())
 	require.Len(t, loaded.Services, 1)
@@ -188,9 +191,9 @@ func TestConfigIsValid(t *testing.T) {
 }
 
 func TestCommandLine(t *testing.T) {
-	opts, err := parse([]string{"-nodes=inprocess", "-port", "7", "-admin=8", "-samaritan", "bin/samaritan"}, io.Discard)
+	opts, err := parse([]string{"-nodes=inprocess", "-port", "7", "-admin=8", "-samaritan", "bin/samaritan", "-dynamic", "-web=9"}, io.Discard)
 	require.NoError(t, err)
-	assert.Equal(t, options{nodes: inprocess, port: 7, admin: 8, samaritan: "bin/samaritan"}, opts)
+	assert.Equal(t, options{nodes: inprocess, port: 7, admin: 8, samaritan: "bin/samaritan", dynamic: true, web: 9}, opts)
 
 	opts, err = parse(nil, io.Discard)
 	require.NoError(t, err)

@@ -1,23 +1,20 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	_ "embed"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"text/template"
 )
 
 // The ports that are used if they are free and no other one is asked for.
 const (
 	defaultPort  = 6379
 	defaultAdmin = 12345
+	defaultWeb   = 8080
 )
 
 // setup is what the daemon is started with.
@@ -26,34 +23,46 @@ type setup struct {
 	config string // file
 	data   string // directory
 	binary string
-	port   int // for Redis clients
-	admin  int
+	values
 }
 
-//go:embed demo.yaml
-var configText string
+// prepare chooses the ports, finds or builds the binary, and makes the directory of
+// the data.
+func prepare(ctx context.Context, opts options, dir string, nodes []string) (setup, error) {
+	s := setup{dir: dir, config: filepath.Join(dir, "demo.yaml"), data: filepath.Join(dir, "data")}
+	var err error
+	if s.Nodes, err = parseNodes(nodes); err != nil {
+		return s, err
+	}
+	if err := s.choosePorts(opts); err != nil {
+		return s, err
+	}
+	if s.binary, err = binary(ctx, opts.samaritan, dir); err != nil {
+		return s, err
+	}
+	return s, os.Mkdir(s.data, 0o700)
+}
 
-// writeConfig fills in demo.yaml.
-func writeConfig(s setup, nodes []string) error {
-	tmpl, err := template.New("demo.yaml").Parse(configText)
-	if err != nil {
+func (s *setup) choosePorts(opts options) (err error) {
+	if s.Port, err = choosePort("-port", opts.port, defaultPort); err != nil {
 		return err
 	}
-	endpoints := make([]netip.AddrPort, len(nodes))
-	for i, node := range nodes {
-		if endpoints[i], err = netip.ParseAddrPort(node); err != nil {
-			return err
-		}
-	}
-	var b bytes.Buffer
-	err = tmpl.Execute(&b, struct {
-		Port, Admin int
-		Nodes       []netip.AddrPort
-	}{s.port, s.admin, endpoints})
-	if err != nil {
+	if s.Admin, err = choosePort("-admin", opts.admin, defaultAdmin); err != nil {
 		return err
 	}
-	return os.WriteFile(s.config, b.Bytes(), 0o600)
+	if opts.dynamic {
+		s.WebPort, err = choosePort("-web", opts.web, defaultWeb)
+	}
+	return err
+}
+
+// writeConfig writes the daemon's config. With -dynamic it starts what is named in
+// there, which the caller closes; without it the source is nil.
+func (s *setup) writeConfig(opts options) (*source, error) {
+	if opts.dynamic {
+		return startSource(s.dir, &s.values)
+	}
+	return nil, s.write(staticFiles, s.dir)
 }
 
 // choosePort returns the port that was asked for, which must be free; without

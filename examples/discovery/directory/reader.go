@@ -72,7 +72,7 @@ func (r *reader) readService(file, name string) (changed, exists bool) {
 		s = &source[*config.Service]{path: filepath.Join(r.dir, servicesDir, file)}
 	}
 	changed, err := s.update(func(path string, text []byte) (*config.Service, error) {
-		return parseService(path, name, text)
+		return config.ParseService(path, name, text)
 	})
 	if errors.Is(err, os.ErrNotExist) {
 		return false, false

@@ -65,7 +65,7 @@ func TestInvalidFileKeepsItsLastGoodContent(t *testing.T) {
 	dir.write(t, "services/c.yaml", service(4))
 	w.until("a=1 b=3 c=4")
 	dir.write(t, "services/a.yaml", "")
-	w.untilLogged("a.yaml: must be a mapping, is null")
+	w.untilLogged("a.yaml: is empty")
 	dir.write(t, "services/a.yaml", service(5))
 	w.until("a=5 b=3 c=4")
 	assert.Equal(t, 2, w.log.count("port: must be"), "once when it comes and once when it is gone:\n%s", w.log)
