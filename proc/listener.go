@@ -23,13 +23,18 @@ const (
 // Listener accepts connections as plain non-blocking sockets, holds them to a
 // limit, and backs off when the process runs out of descriptors.
 //
-// Run accepts on one goroutine. SetLimit, Release and the counters may be used from
-// any other.
+// Run accepts on one goroutine. Who polls sockets by himself uses Open and Take in its
+// place. SetLimit, Release and the counters may be used from any goroutine.
 type Listener struct {
 	// immutable
 	ln      net.Listener
 	refusal []byte // sent to a client that is turned away
 	log     *slog.Logger
+
+	// owned by who accepts
+	fd      int             // of file, after Open
+	raw     syscall.RawConn // of file, after Open
+	backoff time.Duration   // after a failure to accept
 
 	// atomic
 	limit      atomic.Int64
@@ -43,7 +48,7 @@ type Listener struct {
 }
 
 // NewListener wraps a bound listener (TCP or unix). Clients over the limit are sent
-// refusal, in the words of their protocol, and closed.
+// refusal, in the words of their protocol, and closed; nothing is sent when it is empty.
 func NewListener(ln net.Listener, limit int, refusal string, log *slog.Logger) *Listener {
 	l := &Listener{ln: ln, refusal: []byte(refusal), log: log, reserve: openReserve()}
 	l.SetLimit(limit)
@@ -110,7 +115,6 @@ func (l *Listener) Run(ctx context.Context, serve func(fd int)) error {
 	}
 	defer context.AfterFunc(ctx, l.Close)()
 	defer l.Close()
-	backoff := time.Duration(0)
 	for {
 		fd, err := accept(raw)
 		switch {
@@ -120,37 +124,46 @@ func (l *Listener) Run(ctx context.Context, serve func(fd int)) error {
 			}
 			return nil
 		case err == nil:
-			backoff = 0
-			l.admit(fd, serve)
+			l.backoff = 0
+			if l.admit(fd) {
+				setSocketOptions(fd)
+				serve(fd)
+			}
 		case errors.Is(err, syscall.ECONNABORTED), errors.Is(err, syscall.EINTR):
 		default:
-			backoff = min(max(2*backoff, acceptBackoffMin), acceptBackoffMax)
-			l.log.Error("cannot accept a client, trying again", "error", err, "in", backoff)
-			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
-				l.refuseOne(raw)
-			}
-			if !wait(ctx, backoff) {
+			if !wait(ctx, l.cannotAccept(raw, err)) {
 				return nil
 			}
 		}
 	}
 }
 
+// cannotAccept says how long to wait before the next try.
+func (l *Listener) cannotAccept(raw syscall.RawConn, err error) time.Duration {
+	l.backoff = min(max(2*l.backoff, acceptBackoffMin), acceptBackoffMax)
+	l.log.Error("cannot accept a client, trying again", "error", err, "in", l.backoff)
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		l.refuseOne(raw)
+	}
+	return l.backoff
+}
+
 // admit counts the connection in, or turns it away.
-func (l *Listener) admit(fd int, serve func(fd int)) {
+func (l *Listener) admit(fd int) bool {
 	n := l.active.Add(1)
 	if limit := l.limit.Load(); limit > 0 && n > limit {
 		l.active.Add(-1)
 		l.turnAway(fd)
-		return
+		return false
 	}
-	setSocketOptions(fd)
-	serve(fd)
+	return true
 }
 
 func (l *Listener) turnAway(fd int) {
 	l.restricted.Add(1)
-	_, _ = syscall.Write(fd, l.refusal)
+	if len(l.refusal) > 0 {
+		_, _ = syscall.Write(fd, l.refusal)
+	}
 	_ = syscall.Close(fd)
 }
 

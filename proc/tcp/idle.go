@@ -1,0 +1,87 @@
+package tcp
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"samaritan/internal/eventloop"
+)
+
+// restAfter is how long a loop in which nothing happens stays on its thread, in
+// milliseconds. Then it leaves the thread and its buffer to others, so that a thousand
+// services that have nothing to do cost next to nothing.
+const restAfter = 50
+
+// buffers are those of loops that rest.
+var buffers = sync.Pool{New: func() any { return new([copySize]byte) }}
+
+// newPoller makes an epoll instance that the runtime can wait for, too.
+func newPoller() (*os.File, int, error) {
+	epfd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := syscall.SetNonblock(epfd, true); err != nil {
+		sysClose(epfd)
+		return nil, 0, err
+	}
+	return os.NewFile(uintptr(epfd), "epoll"), epfd, nil
+}
+
+// block waits for events, on the thread at first and then without one, until a timeout in
+// milliseconds; -1 is none.
+func (l *loop) block(timeout int) (int, syscall.Errno) {
+	if 0 <= timeout && timeout <= restAfter {
+		return epollBlock(l.epfd, l.events, timeout)
+	}
+	begin := eventloop.Nanotime()
+	if n, e := epollBlock(l.epfd, l.events, restAfter); n != 0 || e != 0 {
+		return n, e
+	}
+	var deadline time.Time // none
+	if timeout > 0 {
+		passed := time.Duration(eventloop.Nanotime() - begin)
+		deadline = time.Now().Add(time.Duration(timeout)*time.Millisecond - passed)
+	}
+	return l.rest(deadline)
+}
+
+// rest waits as any goroutine does. The epoll instance is itself a descriptor that
+// becomes readable when there are events.
+func (l *loop) rest(deadline time.Time) (n int, e syscall.Errno) {
+	l.idle()
+	defer l.resume()
+	raw, err := l.poller.SyscallConn()
+	if err == nil {
+		err = l.poller.SetReadDeadline(deadline)
+	}
+	if err == nil {
+		err = raw.Read(func(uintptr) bool {
+			n, e = epollPoll(l.epfd, l.events)
+			return n != 0 || e != 0
+		})
+	}
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return 0, syscall.EBADF
+	}
+	return n, e
+}
+
+// idle gives back what only a loop with something to do needs.
+func (l *loop) idle() {
+	buffers.Put(l.buf)
+	l.buf = nil
+	l.usage.thread.Store(0)
+	runtime.UnlockOSThread()
+}
+
+// resume takes it again.
+func (l *loop) resume() {
+	runtime.LockOSThread()
+	l.buf = buffers.Get().(*[copySize]byte)
+	l.usage.begin(eventloop.Nanotime())
+}
