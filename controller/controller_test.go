@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"samaritan/api/common"
 	"samaritan/api/protocol"
@@ -191,124 +190,6 @@ func TestChangeWhileTheFirstProcStillStarts(t *testing.T) {
 	})
 }
 
-func TestFailuresAreTriedAgain(t *testing.T) {
-	tests := map[string]struct {
-		breakIt func(w *world)
-		mendIt  func(w *world)
-		svc     *config.Service
-		want    string
-	}{
-		"builder": {
-			func(w *world) { w.failNew = errBad },
-			func(w *world) { w.failNew = nil },
-			svc("a", 1), errBad.Error(),
-		},
-		"run": {
-			func(w *world) { w.failRun = errBad },
-			func(w *world) { w.failRun = nil },
-			svc("a", 1), errBad.Error(),
-		},
-		"address in use": {
-			func(w *world) { w.bound[1] = true },
-			func(w *world) { delete(w.bound, 1) },
-			svc("a", 1), "bind: listen: bind: address already in use",
-		},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			play(t, func(s *stage) {
-				tt.breakIt(s.w)
-				s.send(config.ServiceAdded{Service: tt.svc}, config.ServiceAdded{Service: svc("b", 2)})
-				s.pass(30 * second)
-				list := s.Services()
-				require.Len(t, list, 2)
-				assert.Equal(t, Failed, list[0].State)
-				assert.Equal(t, tt.want, list[0].LastError)
-				assert.Greater(t, time.Until(list[0].NextRetry), -time.Millisecond)
-				assert.LessOrEqual(t, time.Until(list[0].NextRetry), retryMax)
-				ok, reasons := s.Ready()
-				assert.False(t, ok)
-				assert.Equal(t, []string{"service a: " + tt.want}, reasons)
-				assert.Equal(t, Running, list[1].State, "the other one does not notice")
-				assert.Greater(t, s.failures.Load(), uint64(8))
-				assert.Less(t, s.failures.Load(), uint64(20), "the pauses grow")
-
-				s.w.set(func() { tt.mendIt(s.w) })
-				s.pass(2 * retryMax)
-				ok, reasons = s.Ready()
-				assert.True(t, ok, reasons)
-				assert.Empty(t, s.Services()[0].LastError)
-				assert.Zero(t, s.Services()[0].NextRetry)
-			})
-		})
-	}
-}
-
-func TestProtocolWithoutABuilderFailsAlone(t *testing.T) {
-	play(t, func(s *stage) {
-		s.send(config.ServiceAdded{Service: svc("a", 1, speaks(protocol.Protocol_TCP))}, config.ServiceAdded{Service: svc("b", 2)})
-		s.pass(second)
-		list := s.Services()
-		assert.Equal(t, Failed, list[0].State)
-		assert.Equal(t, "protocol TCP is not supported by this build", list[0].LastError)
-		assert.Equal(t, Running, list[1].State)
-
-		s.send(config.ConfigChanged{Service: svc("a", 1)})
-		s.pass(10 * time.Millisecond)
-		assert.Equal(t, Running, s.Services()[0].State, "another config is tried at once")
-	})
-}
-
-func TestProcThatEndsByItselfIsStartedAgain(t *testing.T) {
-	for name, err := range map[string]error{"with an error": errBad, "without one": nil} {
-		t.Run(name, func(t *testing.T) {
-			play(t, func(s *stage) {
-				s.send(config.ServiceAdded{Service: svc("a", 1)}, config.ServiceAdded{Service: svc("b", 2)})
-				s.pass(second)
-				first := s.Proc("a").(*fake)
-				other := s.Proc("b")
-				first.crash <- err
-				s.pass(time.Millisecond)
-				assert.Equal(t, Failed, s.Services()[0].State)
-				assert.Nil(t, s.Proc("a"))
-				s.pass(second)
-				assert.Equal(t, Running, s.Services()[0].State)
-				assert.NotSame(t, first, s.Proc("a"))
-				assert.Same(t, other, s.Proc("b"))
-			})
-		})
-	}
-}
-
-func TestUpdateThatFailsLeavesTheServiceRunning(t *testing.T) {
-	play(t, func(s *stage) {
-		s.send(config.ServiceAdded{Service: svc("a", 1)})
-		s.pass(second)
-		s.w.set(func() { s.w.failUpd = errBad })
-		s.send(config.ConfigChanged{Service: svc("a", 1, limit(2))})
-		assert.Equal(t, Running, s.only().State)
-		assert.True(t, s.only().Ready)
-		assert.Equal(t, errBad.Error(), s.only().LastError)
-		assert.EqualValues(t, 1, s.updateFailures.Load())
-		s.w.set(func() { s.w.failUpd = nil })
-		s.send(config.ConfigChanged{Service: svc("a", 1, limit(3))})
-		assert.Empty(t, s.only().LastError)
-	})
-}
-
-func TestRemovalDuringBackoff(t *testing.T) {
-	play(t, func(s *stage) {
-		s.w.failNew = errBad
-		s.send(config.ServiceAdded{Service: svc("a", 1)})
-		s.pass(20 * second)
-		failures := s.failures.Load()
-		s.send(config.ServiceRemoved{Name: "a"})
-		assert.Empty(t, s.Services())
-		s.pass(20 * second)
-		assert.Equal(t, failures, s.failures.Load())
-	})
-}
-
 func TestEndOfTheContext(t *testing.T) {
 	t.Run("all drain at the same time", func(t *testing.T) {
 		play(t, func(s *stage) {
@@ -405,8 +286,8 @@ func TestOverlap(t *testing.T) {
 	}
 	for _, tt := range tests {
 		a, b := &common.Address{Ip: tt.a, Port: tt.portA}, &common.Address{Ip: tt.b, Port: tt.portB}
-		assert.Equal(t, tt.want, overlap(a, b), "%v %v", a, b)
-		assert.Equal(t, tt.want, overlap(b, a), "%v %v", b, a)
+		assert.Equal(t, tt.want, Overlap(a, b), "%v %v", a, b)
+		assert.Equal(t, tt.want, Overlap(b, a), "%v %v", b, a)
 	}
 }
 

@@ -45,16 +45,12 @@ func (c *Controller) build(svc *config.Service) (proc.Proc, error) {
 	return builder(svc, env)
 }
 
-// start builds a proc and runs it. It has the values of ctx but not its end: who
-// started it retires it.
-func (c *Controller) start(ctx context.Context, owner *supervisor, svc *config.Service) (*instance, error) {
-	p, err := c.build(svc)
-	if err != nil {
-		return nil, err
-	}
+// start runs a proc. It has the values of ctx but not its end: who started it retires
+// it.
+func (c *Controller) start(ctx context.Context, owner *supervisor, p proc.Proc) *instance {
 	i := &instance{
 		c: c, owner: owner, proc: p,
-		address: svc.Config.GetListener().GetAddress(),
+		address: owner.address(),
 		started: time.Now(),
 		done:    make(chan struct{}),
 	}
@@ -63,7 +59,7 @@ func (c *Controller) start(ctx context.Context, owner *supervisor, svc *config.S
 	c.runs[i] = struct{}{}
 	c.mu.Unlock()
 	go i.run(ctx)
-	return i, nil
+	return i
 }
 
 func (i *instance) run(ctx context.Context) {
@@ -100,7 +96,7 @@ func (c *Controller) draining(a *common.Address) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range c.runs {
-		if i.retired && overlap(i.address, a) {
+		if i.retired && Overlap(i.address, a) {
 			return true
 		}
 	}
@@ -127,15 +123,15 @@ func (c *Controller) inCircle(s *supervisor) bool {
 // holderLocked is another service whose proc has an address that it shall leave.
 func (c *Controller) holderLocked(a *common.Address, not *supervisor) *supervisor {
 	for _, s := range c.services {
-		if s != not && s.serving != nil && overlap(s.serving.address, a) && !overlap(s.serving.address, s.wanted.Config.GetListener().GetAddress()) {
+		if s != not && s.serving != nil && Overlap(s.serving.address, a) && !Overlap(s.serving.address, s.wanted.Config.GetListener().GetAddress()) {
 			return s
 		}
 	}
 	return nil
 }
 
-// overlap tells whether two listeners cannot be bound at the same time.
-func overlap(a, b *common.Address) bool {
+// Overlap tells whether two listeners cannot be bound at the same time.
+func Overlap(a, b *common.Address) bool {
 	if a.GetPort() != b.GetPort() || a.GetPort() == 0 {
 		return false
 	}

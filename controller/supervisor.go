@@ -77,8 +77,8 @@ func (s *supervisor) supervise(ctx context.Context) {
 	defer s.c.gone(s)
 	for ctx.Err() == nil {
 		s.reap()
+		s.promote() // first, so that one that is bound is not taken for one that is not
 		s.configure(ctx)
-		s.promote()
 		if s.due && !time.Now().Before(s.retry) {
 			s.startNext(ctx)
 		}
@@ -158,14 +158,11 @@ func (s *supervisor) configure(ctx context.Context) {
 	}
 	if s.serving != nil && s.update(s.serving, wanted) {
 		s.due = false
+		s.recovered()
 		return
 	}
 	if s.serving != nil {
 		s.c.restarts.Add(1)
-		if overlap(s.serving.address, s.address()) {
-			s.serving.retire()
-			s.place(nil, nil)
-		}
 	}
 	s.pause, s.vacant = 0, 0
 	s.startNext(ctx)
@@ -194,14 +191,20 @@ func (s *supervisor) update(i *instance, svc *config.Service) bool {
 	return true
 }
 
-// startNext starts a proc for what is applied.
+// startNext starts a proc for what is applied. One that wants the address of the old
+// proc has it given up, once it is built.
 func (s *supervisor) startNext(ctx context.Context) {
-	s.contended = s.c.draining(s.address())
-	i, err := s.c.start(ctx, s, s.applied)
+	p, err := s.c.build(s.applied)
 	if err != nil {
 		s.fail(err, time.Now())
 		return
 	}
+	if s.serving != nil && Overlap(s.serving.address, s.address()) {
+		s.serving.retire()
+		s.place(nil, nil)
+	}
+	s.contended = s.c.draining(s.address())
+	i := s.c.start(ctx, s, p)
 	s.due, s.poll = false, 0
 	s.all = append(s.all, i)
 	s.place(s.serving, i)
@@ -226,6 +229,11 @@ func (s *supervisor) promote() {
 	s.lastError = ""
 	s.setStateLocked(Running)
 	s.c.mu.Unlock()
+	s.recovered()
+}
+
+// recovered says so when a failure was logged, which is then one to be logged again.
+func (s *supervisor) recovered() {
 	if s.logged != "" {
 		s.log.Info("service runs again")
 		s.logged = ""

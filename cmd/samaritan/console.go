@@ -11,6 +11,7 @@ import (
 	"samaritan/admin"
 	"samaritan/api/common"
 	"samaritan/config"
+	"samaritan/controller"
 )
 
 // moveGrace is how long an address may be taken by the one that gives it up.
@@ -31,12 +32,12 @@ type console struct {
 
 // door is the admin server at one address.
 type door struct {
-	address *common.Address
 	waiting context.Context // for the address; ends when it is given up
 	giveUp  context.CancelFunc
 
-	// guarded by the mutex of the console
-	server  *admin.Server // nil: not bound
+	// guarded by the mutex of the console; the first is changed by keep alone
+	address *common.Address // with the port that was chosen, once it is bound
+	server  *admin.Server   // nil: not bound
 	retired bool
 }
 
@@ -50,13 +51,13 @@ func newConsole(log *slog.Logger, build func() *admin.Server) *console {
 func (c *console) holds(a *common.Address, services []*config.Service) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return listens(a, services) || slices.ContainsFunc(c.doors, func(d *door) bool { return overlap(a, d.address) })
+	return listens(a, services) || slices.ContainsFunc(c.doors, func(d *door) bool { return controller.Overlap(a, d.address) })
 }
 
 // listens tells whether one of the services has the address, or one that includes it.
 func listens(a *common.Address, services []*config.Service) bool {
 	return slices.ContainsFunc(services, func(s *config.Service) bool {
-		return overlap(a, s.Config.GetListener().GetAddress())
+		return controller.Overlap(a, s.Config.GetListener().GetAddress())
 	})
 }
 
@@ -69,7 +70,7 @@ func (c *console) move(a *common.Address, ln net.Listener, services []*config.Se
 	c.mu.Lock()
 	first := len(c.doors) == 0
 	for _, old := range c.doors {
-		if old.server == nil || overlap(a, old.address) || listens(old.address, services) {
+		if old.server == nil || controller.Overlap(a, old.address) || listens(old.address, services) {
 			old.retireLocked()
 		}
 	}
@@ -98,7 +99,7 @@ func (c *console) keep(d *door, ln net.Listener, moves bool) {
 			return
 		}
 		server := c.build()
-		if !c.open(d, server) {
+		if !c.open(d, server, ln.Addr()) {
 			_ = ln.Close()
 			return
 		}
@@ -117,13 +118,16 @@ func (c *console) keep(d *door, ln net.Listener, moves bool) {
 }
 
 // open lets a door take over. It returns false when it has been retired itself.
-func (c *console) open(d *door, server *admin.Server) bool {
+func (c *console) open(d *door, server *admin.Server, at net.Addr) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if d.retired {
 		return false
 	}
 	d.server = server
+	if tcp, ok := at.(*net.TCPAddr); ok {
+		d.address = &common.Address{Ip: d.address.GetIp(), Port: uint32(tcp.Port)}
+	}
 	for _, old := range c.doors {
 		if old == d {
 			break

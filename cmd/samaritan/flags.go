@@ -47,7 +47,7 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.pidFile, "pidfile", "", "pid `file` (default "+pidFileName+" in the -data directory)")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	flags.BoolVar(&o.check, "check", false, "check the config file, print every problem and exit")
-	flags.IntVar(&o.workers, "workers", max(1, runtime.GOMAXPROCS(0)/2), "most event loops, at least 1")
+	flags.IntVar(&o.workers, "workers", max(1, runtime.GOMAXPROCS(0)/2), "most event loops of Redis services, at least 1")
 	flags.DurationVar(&o.drain, "drain", defaultDrain, "how long requests in flight may take to finish at the end")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err

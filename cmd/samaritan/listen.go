@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/netip"
 	"strconv"
 	"syscall"
 	"time"
@@ -31,17 +30,6 @@ func listen(ctx context.Context, network, address string) (net.Listener, error) 
 
 func hostPort(a *common.Address) string {
 	return net.JoinHostPort(a.GetIp(), strconv.Itoa(int(a.GetPort())))
-}
-
-// overlap tells whether two addresses cannot be listened on at the same time.
-func overlap(a, b *common.Address) bool {
-	if a.GetPort() != b.GetPort() || a.GetPort() == 0 {
-		return false
-	}
-	x, _ := netip.ParseAddr(a.GetIp())
-	y, _ := netip.ParseAddr(b.GetIp())
-	x, y = x.Unmap(), y.Unmap()
-	return x == y || x.IsUnspecified() || y.IsUnspecified()
 }
 
 // bind tries until it has the address. It returns nil when ctx ends before. That it

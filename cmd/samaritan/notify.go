@@ -19,6 +19,9 @@ const (
 	lookLater = 500 * time.Millisecond
 	// soon is how long a start may take before it is looked at less often.
 	soon = time.Second
+	// maxStatus is how many bytes of the status are told: a datagram has its limit, and
+	// people read it.
+	maxStatus = 1000
 )
 
 // notifier tells systemd how we are. Without systemd it only wastes a look at the
@@ -93,6 +96,9 @@ func (n *notifier) look() {
 	if trouble := n.trouble(); trouble != "" {
 		status += "; the last reload failed: " + trouble
 	}
+	if status = oneLine(status); len(status) > maxStatus {
+		status = strings.ToValidUTF8(status[:maxStatus], "") + "..."
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	var state []string
@@ -102,7 +108,7 @@ func (n *notifier) look() {
 	}
 	if status != n.status {
 		n.status = status
-		state = append(state, "STATUS="+oneLine(status))
+		state = append(state, "STATUS="+status)
 	}
 	if len(state) > 0 {
 		n.send(strings.Join(state, "\n"))

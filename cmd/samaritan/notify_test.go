@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"regexp"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -36,6 +37,23 @@ func TestNotifierTellsWhatChanged(t *testing.T) {
 		"STATUS=not ready: service b: gone",
 		"STATUS=ready",
 	}, sent)
+}
+
+// Thousands of services that are not ready make no datagram that systemd does not get.
+func TestStatusIsBounded(t *testing.T) {
+	var sent []string
+	n := &notifier{
+		ready: func() (bool, []string) {
+			return false, slices.Repeat([]string{"service ä: it does not listen"}, 10_000)
+		},
+		send:    func(state string) { sent = append(sent, state) },
+		trouble: func() string { return "" },
+	}
+	n.look()
+	n.look()
+	assert.Len(t, sent, 1)
+	assert.LessOrEqual(t, len(sent[0]), maxStatus+20)
+	assert.Contains(t, sent[0], "STATUS=not ready: service ä: it does not listen; ")
 }
 
 func TestReloadsAreToldBetweenTheStartAndTheEnd(t *testing.T) {
@@ -95,4 +113,16 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		ending = s.one(sig, ending)
 	}
 	assert.Equal(t, []string{"load", "stop", "now"}, calls)
+}
+
+// What does not end must not keep the process from ending.
+func TestWaitForTheEndIsBounded(t *testing.T) {
+	d := &process{}
+	d.forced, d.force = context.WithCancel(t.Context())
+	never, ended := make(chan error), make(chan error, 1)
+	ended <- nil
+	assert.NoError(t, d.await(ended, patience, errHangs))
+	assert.ErrorIs(t, d.await(never, time.Millisecond, errHangs), errHangs)
+	d.force()
+	assert.ErrorIs(t, d.await(never, patience, errHangs), errForced)
 }

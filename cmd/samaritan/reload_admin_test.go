@@ -113,6 +113,22 @@ func TestAdminServerGoesOnWhileItsNewAddressCannotBeHad(t *testing.T) {
 	c.await("/live", 200, "")
 }
 
+// A port that the kernel chose can be written down.
+func TestAdminServerOfAnyPortStaysAtTheOneThatItHas(t *testing.T) {
+	c, s := beginWith(t, []string{testredis.FreeAddress(t)})
+	c.await("/live", 200, "")
+	s.admin = "127.0.0.1:0"
+	c.reload(s)
+	const moved = `msg="admin server has moved" address=`
+	c.awaitLog(moved)
+	_, s.admin, _ = strings.Cut(c.out.String(), moved)
+	s.admin, _, _ = strings.Cut(s.admin, "\n")
+	c.at(s.admin)
+	assert.Equal(t, []string{"admin.bind"}, c.reload(s).Settings)
+	c.await("/config", 200, strings.TrimPrefix(s.admin, "127.0.0.1:"))
+	assert.NotContains(t, c.out.String(), "level=ERROR")
+}
+
 func TestAdminServerMovesWhileItIsAskedAllTheTime(t *testing.T) {
 	c, s := beginWith(t, []string{testredis.FreeAddress(t)})
 	c.await("/live", 200, "")

@@ -24,9 +24,14 @@ import (
 // ends without it.
 const afterDrain = 5 * time.Second
 
+// afterProcs is how long everything else may take to end after the procs. A file on a
+// server that is away could hold it up for ever.
+const afterProcs = 10 * time.Second
+
 var (
 	errForced = errors.New("ended at once by a second signal")
 	errStuck  = errors.New("the services did not end within the drain time")
+	errHangs  = errors.New("the services have ended, but the rest of the process does not")
 )
 
 // process has the parts of the running daemon.
@@ -108,7 +113,7 @@ func (p *part) end() {
 }
 
 // run serves until the end begins, and then ends the parts in their order. Two
-// ends are not graceful: that by a second signal, and that after a proc that does
+// ends are not graceful: that by a second signal, and that after a part that does
 // not end. Then the parts are left to die with the process.
 func (d *process) run() error {
 	d.announce()
@@ -127,14 +132,21 @@ func (d *process) run() error {
 	reloads := d.startReloads()
 
 	<-d.stopping.Done()
-	if err := d.awaitDrain(drained); err != nil {
+	if err := d.await(drained, d.o.drain+afterDrain, errStuck); err != nil {
 		return err
 	}
-	reloads.end() // before what a reload may start
-	d.source.end()
-	d.console.end()
-	loops.end()
-	around.end()
+	ended := make(chan error, 1)
+	go func() {
+		defer close(ended)
+		reloads.end() // before what a reload may start
+		d.source.end()
+		d.console.end()
+		loops.end()
+	}()
+	if err := d.await(ended, afterProcs, errHangs); err != nil {
+		return err
+	}
+	around.end() // until then a second signal is heard
 	return nil
 }
 
@@ -142,6 +154,7 @@ func (d *process) run() error {
 func (d *process) startReloads() *part {
 	if first, err := d.source.prepare(d.boot.Load()); err != nil {
 		d.log.Error("cannot follow the management server", "error", err)
+		d.source.change(&sourceChange{absent: err.Error()})
 	} else {
 		d.source.change(first)
 	}
@@ -164,17 +177,18 @@ func (d *process) watch(ctx context.Context) {
 	}
 }
 
-// awaitDrain waits for the procs, as long as they may take.
-func (d *process) awaitDrain(drained <-chan error) error {
-	limit := time.NewTimer(d.o.drain + afterDrain)
+// await waits for the end of something, as long as that may take. late is the error when
+// it takes longer.
+func (d *process) await(ended <-chan error, within time.Duration, late error) error {
+	limit := time.NewTimer(within)
 	defer limit.Stop()
 	select {
-	case err := <-drained:
+	case err := <-ended:
 		return err
 	case <-d.forced.Done():
 		return errForced
 	case <-limit.C:
-		return errStuck
+		return late
 	}
 }
 

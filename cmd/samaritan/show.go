@@ -50,10 +50,13 @@ func (d *process) stats(emit func(stats.Sample)) {
 // ready is the controller's word for the services that it knows, and no for those
 // it has not been told of yet. A management server that is away, or that has not told
 // of anything yet, does not count: a sidecar that cannot reach it serves what it knows,
-// and would not serve it better for being taken out.
+// and would not serve it better for being taken out. What it knows from the last run does.
 func (d *process) ready() (bool, []string) {
 	if d.stopping.Err() != nil {
 		return false, []string{"shutting down"}
+	}
+	if !d.source.settled() {
+		return false, []string{"the services of the last run are being read"}
 	}
 	known := map[string]bool{}
 	for _, s := range d.controller.Services() {

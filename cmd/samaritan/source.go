@@ -24,6 +24,8 @@ type source struct {
 	part *part  // of the client
 
 	mu     sync.Mutex // guards the following
+	begun  bool       // it is known whether there is a client
+	first  *dynamic.Client
 	client *dynamic.Client
 	absent string // why there is none
 }
@@ -58,20 +60,25 @@ func (s *source) prepare(boot *config.Bootstrap) (*sourceChange, error) {
 	return &sourceChange{client: client}, err
 }
 
-// change ends the client that runs and starts the other one. What the old one has told
-// stays until the new one knows better; when there is no new one the services end, as
+// change ends the client that runs and starts the other one, which begins with what the
+// old one knows. What that has told stays until the new one knows better; when there is no new one the services end, as
 // the config says so. A change that is in force already is none.
 func (s *source) change(to *sourceChange) {
 	s.mu.Lock()
-	had := s.client != nil
-	same := s.client == to.client && s.absent == to.absent
-	s.client, s.absent = to.client, to.absent
+	old := s.client
+	same := old == to.client && s.absent == to.absent
+	if s.client, s.absent = to.client, to.absent; !s.begun {
+		s.begun, s.first = true, to.client
+	}
 	s.mu.Unlock()
 	if same {
 		return
 	}
 	s.end()
 	if to.client != nil {
+		if old != nil {
+			to.client.Succeed(old)
+		}
 		s.part = newPart(s.ctx)
 		s.part.wg.Go(func() { s.follow(s.part.ctx, to.client) })
 		return
@@ -79,7 +86,7 @@ func (s *source) change(to *sourceChange) {
 	if to.warn != "" {
 		s.log.Warn("dynamic_source_config is not used: it needs to know who asks", "missing", to.warn)
 	}
-	if had {
+	if old != nil {
 		s.log.Info("the management server is not followed any more, its services end", "reason", to.absent)
 		_ = s.store.Apply(fromSource, nil) // nothing clashes with nothing
 	}
@@ -103,6 +110,14 @@ func (s *source) running() (client *dynamic.Client, absent string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.client, s.absent
+}
+
+// settled tells whether what the last run knew has been handed on. Later clients begin
+// with what runs already.
+func (s *source) settled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.begun && (s.first == nil || s.first.Loaded())
 }
 
 // retry says that names of services may have become free.

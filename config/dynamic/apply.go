@@ -46,6 +46,7 @@ func (c *Client) applyAll(services []*config.Service, before map[string]string, 
 	for always || !slices.Equal(services, c.applied) || c.applyFailed() {
 		err := c.o.Apply(slices.Clone(services))
 		if err == nil {
+			c.logServices(c.applied, services)
 			c.applied = services
 			c.noteApply("")
 			return
@@ -85,6 +86,35 @@ func (c *Client) noteApply(problem string) {
 		c.log.Error("services cannot be applied, trying again", "error", problem)
 	case problem == "" && before != "":
 		c.log.Info("services are applied again")
+	}
+}
+
+// logServices says what the server has changed. What comes from before it has spoken is
+// no change.
+func (c *Client) logServices(before, now []*config.Service) {
+	c.mu.Lock()
+	live := c.model.live
+	c.mu.Unlock()
+	if !live {
+		return
+	}
+	old := make(map[string]*config.Service, len(before))
+	for _, s := range before {
+		old[s.Name] = s
+	}
+	var added, removed, changed []string
+	for _, s := range now {
+		switch was := old[s.Name]; {
+		case was == nil:
+			added = append(added, s.Name)
+		case was != s:
+			changed = append(changed, s.Name)
+		}
+		delete(old, s.Name)
+	}
+	removed = slices.Sorted(maps.Keys(old))
+	if len(added)+len(removed)+len(changed) > 0 {
+		c.news.Info("the management server has changed services", "added", few(added), "removed", few(removed), "changed", few(changed), "services", len(now))
 	}
 }
 

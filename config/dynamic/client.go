@@ -43,16 +43,19 @@ type Client struct {
 	o      Options
 	log    *slog.Logger
 	timing timing
-	retry  chan struct{} // a Retry waits
-	keeper *keeper       // nil without a directory
+	retry  chan struct{}     // a Retry waits
+	keeper *keeper           // nil without a directory
+	news   *logging.Throttle // of what changes
 
 	running atomic.Bool
+	loaded  atomic.Bool // what was known before the start is applied
 
 	// owned by the loop
 	flush     *time.Timer       // when what changed is to be built and applied
 	due       time.Time         // of flush, zero when it is not set
 	notBefore time.Time         // flush waits until then, at least
 	applied   []*config.Service // what Apply took last
+	before    *state            // of the client whose place this one takes; nil: there is none
 	away      away
 
 	mu      sync.Mutex // guards the following; not held while Apply runs
@@ -80,6 +83,7 @@ func New(o Options) (*Client, error) {
 		o: o, log: log, timing: defaultTiming(),
 		retry: make(chan struct{}, 1),
 		model: newModel(logging.NewThrottle(log, 10, 10*time.Second)),
+		news:  logging.NewThrottle(log, 10, time.Minute),
 	}
 	if o.Dir != "" {
 		c.keeper = newKeeper(o.Dir, log)
@@ -103,11 +107,12 @@ func (c *Client) Run(ctx context.Context) error {
 	}
 	c.setLink(link{since: time.Now(), current: time.Now()})
 	defer c.notConnected()
+	c.load()
+	c.loaded.Store(true)
 	if c.keeper == nil {
 		c.work(ctx)
 		return nil
 	}
-	c.load()
 	var writing sync.WaitGroup
 	writing.Go(c.keeper.run)
 	c.work(ctx)
@@ -116,6 +121,18 @@ func (c *Client) Run(ctx context.Context) error {
 	writing.Wait()
 	return nil
 }
+
+// Succeed lets c begin with what another client knows, in place of the state file, which
+// may be older. It is to be called after the other's Run has returned and before that
+// of c. What the other knows of another belong is not used.
+func (c *Client) Succeed(other *Client) {
+	if s := other.state(); s.Belong == c.o.Instance.Belong {
+		c.before = s
+	}
+}
+
+// Loaded tells whether Run has applied what was known before it, if there was anything.
+func (c *Client) Loaded() bool { return c.loaded.Load() }
 
 // Retry lets services try again whose names belonged to another source. It is to be
 // called when that has changed; it does not wait.

@@ -7,10 +7,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
-	"os"
 	"time"
 
 	"google.golang.org/grpc"
@@ -64,7 +62,7 @@ func transport(s *bootstrap.ConfigSource) (credentials.TransportCredentials, err
 		c.ServerName = hostOf(s.Endpoint)
 	}
 	if t.CaFile != "" {
-		pem, err := os.ReadFile(t.CaFile)
+		pem, err := readFile(t.CaFile, maxPEM)
 		if err != nil {
 			return nil, fmt.Errorf("read ca_file: %w", err)
 		}
@@ -74,7 +72,7 @@ func transport(s *bootstrap.ConfigSource) (credentials.TransportCredentials, err
 		}
 	}
 	if t.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		pair, err := readPair(t.CertFile, t.KeyFile)
 		if err != nil {
 			return nil, fmt.Errorf("read cert_file and key_file: %w", err)
 		}
@@ -83,17 +81,25 @@ func transport(s *bootstrap.ConfigSource) (credentials.TransportCredentials, err
 	return credentials.NewTLS(c), nil
 }
 
+// readPair reads what shows the server who we are.
+func readPair(certFile, keyFile string) (pair tls.Certificate, err error) {
+	cert, err := readFile(certFile, maxPEM)
+	if err != nil {
+		return pair, err
+	}
+	key, err := readFile(keyFile, maxPEM)
+	if err != nil {
+		return pair, err
+	}
+	return tls.X509KeyPair(cert, key)
+}
+
 // readToken returns the token to send, "" for none. Its errors do not hold it.
 func readToken(s *bootstrap.ConfigSource) (string, error) {
 	if s.TokenFile == "" {
 		return s.Token, nil
 	}
-	f, err := os.Open(s.TokenFile)
-	if err != nil {
-		return "", fmt.Errorf("read token_file: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxToken+1))
+	text, err := readFile(s.TokenFile, maxToken)
 	if err != nil {
 		return "", fmt.Errorf("read token_file: %w", err)
 	}
@@ -106,11 +112,8 @@ func readToken(s *bootstrap.ConfigSource) (string, error) {
 
 // checkToken tells whether the token can stand in a header.
 func checkToken(token []byte) error {
-	switch {
-	case len(token) == 0:
+	if len(token) == 0 {
 		return errors.New("is empty")
-	case len(token) > maxToken:
-		return fmt.Errorf("has more than %d bytes", maxToken)
 	}
 	for _, b := range token {
 		if b <= ' ' || b >= 0x7f {

@@ -40,6 +40,12 @@
 // the next start: a restart does not wait for the management server. What the server
 // tells then replaces it service by service.
 //
+// A client that takes the place of another in the same process begins with what that one
+// knew, see [Client.Succeed], as the file may be older or not there.
+//
+// The file is that of one process. Another one that is given the same directory may read
+// it, but not write it before the first has ended.
+//
 // # Goroutines
 //
 // [Client.Run] is one loop that owns what is known and calls Apply. A connection is a

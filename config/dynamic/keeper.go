@@ -22,8 +22,11 @@ type keeper struct {
 	path  string
 	log   *slog.Logger
 	every time.Duration // the least time between two writes
+	again time.Duration // from a write that failed to the next try
 	wake  chan struct{}
 	ended chan struct{} // write what there is, and end
+
+	lock *os.File // of the directory, once it is ours; owned by run
 
 	mu     sync.Mutex // guards the following
 	next   *state
@@ -38,7 +41,7 @@ type keeperStatus struct {
 
 func newKeeper(dir string, log *slog.Logger) *keeper {
 	return &keeper{
-		path: filepath.Join(dir, stateName), log: log, every: defaultTiming().save,
+		path: filepath.Join(dir, stateName), log: log, every: defaultTiming().save, again: defaultTiming().saveAgain,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 }
@@ -47,6 +50,19 @@ func newKeeper(dir string, log *slog.Logger) *keeper {
 func (k *keeper) put(s *state) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.putLocked(s)
+}
+
+// putBack gives a state that could not be written once more, unless there is a newer one.
+func (k *keeper) putBack(s *state) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.next == nil {
+		k.putLocked(s)
+	}
+}
+
+func (k *keeper) putLocked(s *state) {
 	k.next = s
 	select {
 	case k.wake <- struct{}{}:
@@ -74,6 +90,7 @@ func (k *keeper) close() { close(k.ended) }
 // run is the goroutine of the keeper. A huge state is written more seldom, so that it
 // takes a tenth of the time.
 func (k *keeper) run() {
+	defer k.unlock()
 	for {
 		select {
 		case <-k.wake:
@@ -81,24 +98,39 @@ func (k *keeper) run() {
 			k.write(k.take())
 			return
 		}
-		began := time.Now()
-		k.write(k.take())
+		began, pause := time.Now(), k.every
+		if !k.write(k.take()) {
+			pause = k.again
+		}
 		select {
-		case <-time.After(max(k.every, 9*time.Since(began))):
+		case <-time.After(max(pause, 9*time.Since(began))):
 		case <-k.ended:
 		}
 	}
 }
 
-func (k *keeper) write(s *state) {
+// write returns false for a state that has to be written later.
+func (k *keeper) write(s *state) bool {
 	if s == nil {
-		return
+		return true
 	}
-	text, err := s.encode()
-	if err == nil {
-		err = replaceFile(k.path, text)
+	err := k.replace(s)
+	if err != nil {
+		k.putBack(s)
 	}
 	k.note(err)
+	return err == nil
+}
+
+func (k *keeper) replace(s *state) error {
+	text, err := s.encode()
+	if err != nil {
+		return err
+	}
+	if err := k.claim(); err != nil {
+		return err
+	}
+	return replaceFile(k.path, text)
 }
 
 // note counts, and logs when it went otherwise than the last time.
@@ -116,7 +148,7 @@ func (k *keeper) note(err error) {
 	k.mu.Unlock()
 	switch {
 	case err != nil && before == "":
-		k.log.Error("the last known state cannot be written; a restart would begin with an older one", "error", err)
+		k.log.Error("the last known state cannot be written, trying again; a restart would begin with an older one", "error", err)
 	case err == nil && before != "":
 		k.log.Info("the last known state can be written again", "file", k.path)
 	}
@@ -178,17 +210,10 @@ func removeLeftovers(path string) {
 
 // readState reads the file. No file is no state and no error.
 func readState(path string) (*state, error) {
-	info, err := os.Stat(path)
+	text, err := readFile(path, maxState)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read state: %w", err)
-	}
-	if info.Size() > maxState {
-		return nil, fmt.Errorf("read state: %s has %d bytes, more than %d", path, info.Size(), maxState)
-	}
-	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read state: %w", err)
 	}

@@ -1,6 +1,9 @@
 package dynamic
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // link is how the connection is.
 type link struct {
@@ -15,10 +18,45 @@ type link struct {
 
 // away is what has been logged of a server that is not there. The loop owns it.
 type away struct {
-	err      string // why the last connection ended
-	said     bool
-	again    time.Time // when it is said again
+	err      string          // why the last connection ended
+	said     map[string]bool // the kinds of reasons that were given
+	soonest  time.Time       // when another one is given
+	again    time.Time       // when it is said that it is still so
 	attempts int
+}
+
+// maxReasons is how many different reasons are given while a server is away, before they
+// wait for the next reminder.
+const maxReasons = 8
+
+// isNews tells whether a reason, or that it is still so, is to be logged now.
+func (a *away) isNews() bool {
+	now := time.Now()
+	switch {
+	case len(a.said) == 0, !now.Before(a.again):
+		return true
+	case now.Before(a.soonest):
+		return false
+	}
+	return len(a.said) < maxReasons && !a.said[kindOf(a.err)]
+}
+
+func (a *away) noteSaid(t *timing) {
+	if a.said == nil {
+		a.said = map[string]bool{}
+	}
+	a.said[kindOf(a.err)] = true
+	a.soonest, a.again = time.Now().Add(t.reason), time.Now().Add(t.remind)
+}
+
+// kindOf is a reason without its numbers, which are ports mostly.
+func kindOf(reason string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, reason)
 }
 
 func (l *link) breakOff() {
@@ -56,8 +94,8 @@ func (c *Client) isThere() {
 	c.away = away{}
 }
 
-// isAway notes that a session has ended. What happens for the first time is logged,
-// and from then on that it is still so, now and then.
+// isAway notes that a session has ended. Each reason is logged when it comes up, and
+// from then on that it is still so, now and then.
 func (c *Client) isAway() {
 	c.mu.Lock()
 	lost := c.link.connected
@@ -72,7 +110,7 @@ func (c *Client) isAway() {
 	if !lost {
 		c.away.attempts++
 	}
-	if c.away.said && time.Now().Before(c.away.again) {
+	if !c.away.isNews() {
 		return
 	}
 	text := "the management server cannot be reached, all goes on as it was"
@@ -80,5 +118,5 @@ func (c *Client) isAway() {
 		text = "the connection to the management server was lost, all goes on as it was"
 	}
 	c.log.Warn(text, "endpoint", c.o.Source.Endpoint, "error", c.away.err, "services", len(c.applied), "attempts", c.away.attempts)
-	c.away.said, c.away.again = true, time.Now().Add(c.timing.remind)
+	c.away.noteSaid(&c.timing)
 }

@@ -7,8 +7,33 @@ import (
 	"time"
 )
 
-// load reads the state file and applies what it has.
+// load applies what is known from before: by the client that ran until now, or from the
+// state file.
 func (c *Client) load() {
+	switch {
+	case c.before != nil:
+		c.use(c.before)
+		c.before = nil
+		if c.keeper != nil {
+			c.keeper.put(c.state()) // the other may not have been able to write it
+		}
+	case c.keeper != nil:
+		c.loadFile()
+	}
+}
+
+// use applies a state.
+func (c *Client) use(s *state) {
+	c.mu.Lock()
+	if s.Current.Before(c.link.current) {
+		c.link.current = s.Current
+	}
+	c.model.load(s.services)
+	c.mu.Unlock()
+	c.applyChanges(false)
+}
+
+func (c *Client) loadFile() {
 	removeLeftovers(c.keeper.path)
 	s, err := readState(c.keeper.path)
 	switch {
@@ -25,13 +50,7 @@ func (c *Client) load() {
 		c.log.Warn("the state file is of another management server, and is used until this one answers",
 			"file", c.keeper.path, "endpoint", s.Endpoint, "is", c.o.Source.Endpoint)
 	}
-	c.mu.Lock()
-	if s.Current.Before(c.link.current) {
-		c.link.current = s.Current
-	}
-	c.model.load(s.services)
-	c.mu.Unlock()
-	c.applyChanges(false)
+	c.use(s)
 	c.log.Info("services of the last run are used until the management server answers",
 		"file", c.keeper.path, "services", len(c.applied), "current", s.Current)
 }

@@ -19,6 +19,18 @@ func shorten(s string, n int) string {
 // shortName is a name as it is logged and listed.
 func shortName(name string) string { return shorten(name, maxName) }
 
+// few are the first names as they are logged, and how many more there are.
+func few(names []string) []string {
+	shown := make([]string, 0, min(len(names), maxLogged+1))
+	for _, name := range names[:min(len(names), maxLogged)] {
+		shown = append(shown, shortName(name))
+	}
+	if more := len(names) - maxLogged; more > 0 {
+		shown = append(shown, "and "+strconv.Itoa(more)+" more")
+	}
+	return shown
+}
+
 // problemText is what is wrong with an update, in one line: the problems without
 // the name of the service, which stands beside them.
 func problemText(err error) string {

@@ -29,8 +29,11 @@ type timing struct {
 
 	// The least time between two writes of the state file.
 	save time.Duration
-	// While the server is away, one line says so at these intervals.
-	remind time.Duration
+	// From a write that failed to the next try.
+	saveAgain time.Duration
+	// While the server is away, one line says so at these intervals. That the reason is
+	// another one now is said earlier, but not within this time.
+	remind, reason time.Duration
 }
 
 func defaultTiming() timing {
@@ -46,7 +49,9 @@ func defaultTiming() timing {
 		quiet:       10 * time.Second,
 		answer:      8 * time.Second,
 		save:        time.Second,
+		saveAgain:   10 * time.Second,
 		remind:      5 * time.Minute,
+		reason:      10 * time.Second,
 	}
 }
 
@@ -56,11 +61,13 @@ const (
 	maxServices  = 100_000   // dependencies
 	maxEndpoints = 1_000_000 // of one service
 	maxListed    = 1000      // names in each list of a Status
+	maxLogged    = 20        // names in an attribute of a log line
 	maxText      = 600       // bytes of an error that is shown
 	maxName      = 64        // bytes of a name that is shown
 
 	maxState = 512 << 20 // bytes of the state file
 	maxToken = 16 << 10  // bytes of the token file
+	maxPEM   = 16 << 20  // bytes of a file of certificates or a key
 
 	// A request to subscribe has at most so many names; servers take 4 MiB by default,
 	// and a name has at most 255 bytes.

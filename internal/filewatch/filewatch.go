@@ -49,6 +49,7 @@ type Watcher struct {
 	settle *time.Timer       // runs while first is set
 	gone   bool              // said that the file cannot be read
 	blind  bool              // said that it cannot be watched
+	lossy  bool              // said that events are lost
 }
 
 // New builds a watcher and starts nothing.
@@ -137,12 +138,15 @@ func (w *Watcher) event(e fsnotify.Event, ok bool) {
 	}
 }
 
-// lost is called when there were more events than the kernel could keep.
+// lost is called when there were more events than the kernel could keep. In a directory
+// where much happens that is all the time, and does no harm.
 func (w *Watcher) lost(err error, ok bool) {
-	if !ok {
+	switch {
+	case !ok:
 		w.disarm()
-	} else {
-		w.log.Warn("events of the watched file are lost, reading it", "error", err)
+	case !w.lossy:
+		w.lossy = true
+		w.log.Warn("events of the directories on the way to the file are lost: the file is read whenever that happens", "error", err)
 	}
 	w.disturb()
 }

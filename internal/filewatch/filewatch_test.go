@@ -2,13 +2,16 @@ package filewatch
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -173,6 +176,20 @@ func TestWhatIsNoFileIsNotReadAndHoldsNothingUp(t *testing.T) {
 	require.NoError(t, os.Remove(r.file))
 	r.write("two")
 	r.changed()
+}
+
+// A directory in which more happens than the kernel keeps is no reason to fill the log.
+func TestLostEventsAreSaidOnceAndLookedAfter(t *testing.T) {
+	r := newRig(t)
+	w := New(Options{Path: r.file, Log: slog.New(slog.NewTextHandler(r.log, nil))})
+	w.settle = time.NewTimer(time.Hour)
+	defer w.settle.Stop()
+	for range 100 {
+		w.first = time.Time{}
+		w.lost(fsnotify.ErrEventOverflow, true)
+		assert.False(t, w.first.IsZero(), "the file is read")
+	}
+	assert.Equal(t, 1, strings.Count(r.log.String(), "are lost"))
 }
 
 func TestRelativePath(t *testing.T) {

@@ -48,6 +48,7 @@ type end struct {
 	readable bool
 	writable bool
 	hangup   bool // the peer has ended its side or is gone: read on until that comes
+	failed   bool // there is an error that nobody has read yet
 }
 
 // newConn watches an accepted socket: what the client does while an endpoint is being
@@ -120,6 +121,7 @@ func (l *loop) ready(c *conn, s side, events uint32) {
 	e.hangup = e.hangup || events&(broken|syscall.EPOLLRDHUP) != 0
 	e.readable = e.readable || events&(broken|syscall.EPOLLRDHUP|syscall.EPOLLIN) != 0
 	e.writable = e.writable || events&syscall.EPOLLOUT != 0
+	e.failed = e.failed || events&syscall.EPOLLERR != 0
 	if !c.isOpen {
 		l.readyToConnect(c, s, events)
 		return
@@ -130,9 +132,13 @@ func (l *loop) ready(c *conn, s side, events uint32) {
 	if !c.closed && e.readable {
 		l.pump(c, s)
 	}
-	if !c.closed && events&syscall.EPOLLERR != 0 && !c.streams[s].queued {
-		// It is not being read, as the other side is slow or its end was seen before; so
-		// nothing else would tell.
+	l.notice(c, s)
+}
+
+// notice ends a connection one side of which has failed without anybody reading it, as the
+// other side is slow or its end was seen before: nothing else would tell.
+func (l *loop) notice(c *conn, s side) {
+	if !c.closed && c.sides[s].failed && !c.streams[s].queued {
 		l.broken(c, s)
 	}
 }

@@ -10,7 +10,8 @@
 // from. It polls the listener too, so a short connection begins and ends on one thread.
 // One loop does everything at first. When it is busy new connections go to another one,
 // and when it has more to do than it can, half of its active ones go there as well;
-// there are up to GOMAXPROCS loops.
+// there are up to GOMAXPROCS loops, whatever -workers says for those of Redis. A loop with nothing to do for a moment leaves its
+// thread and its buffer to others, and waits as any goroutine does.
 //
 // Two more goroutines run per service: the health checks, and one that ends connections
 // to endpoints that were removed, when their time is over.

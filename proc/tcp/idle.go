@@ -19,17 +19,29 @@ const restAfter = 50
 // buffers are those of loops that rest.
 var buffers = sync.Pool{New: func() any { return new([copySize]byte) }}
 
-// newPoller makes an epoll instance that the runtime can wait for, too.
-func newPoller() (*os.File, int, error) {
-	epfd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+// newPoller makes an epoll instance. It does not block, so that the runtime can wait for
+// it; see [loop.pollable].
+func newPoller() (epfd int, err error) {
+	epfd, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
-		return nil, 0, err
+		return -1, err
 	}
 	if err := syscall.SetNonblock(epfd, true); err != nil {
 		sysClose(epfd)
-		return nil, 0, err
+		return -1, err
 	}
-	return os.NewFile(uintptr(epfd), "epoll"), epfd, nil
+	return epfd, nil
+}
+
+// pollable is the epoll instance as something that the runtime waits for. It is made for
+// each rest: while the runtime watches it, each event wakes one of its threads besides the
+// loop's, which was measured as 40% more CPU per short connection.
+func (l *loop) pollable() (*os.File, error) {
+	fd, _, e := syscall.RawSyscall(syscall.SYS_FCNTL, uintptr(l.epfd), syscall.F_DUPFD_CLOEXEC, 0)
+	if e != 0 {
+		return nil, e
+	}
+	return os.NewFile(fd, "epoll"), nil
 }
 
 // block waits for events, on the thread at first and then without one, until a timeout in
@@ -53,11 +65,16 @@ func (l *loop) block(timeout int) (int, syscall.Errno) {
 // rest waits as any goroutine does. The epoll instance is itself a descriptor that
 // becomes readable when there are events.
 func (l *loop) rest(deadline time.Time) (n int, e syscall.Errno) {
+	poller, err := l.pollable()
+	if err != nil { // no descriptor is left: stay on the thread for another while
+		return epollBlock(l.epfd, l.events, restAfter)
+	}
+	defer poller.Close()
 	l.idle()
 	defer l.resume()
-	raw, err := l.poller.SyscallConn()
+	raw, err := poller.SyscallConn()
 	if err == nil {
-		err = l.poller.SetReadDeadline(deadline)
+		err = poller.SetReadDeadline(deadline)
 	}
 	if err == nil {
 		err = raw.Read(func(uintptr) bool {

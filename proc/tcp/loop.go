@@ -27,12 +27,11 @@ const (
 // is for others.
 type loop struct {
 	// immutable
-	proc   *Proc
-	warn   *logging.Throttle
-	set    *set
-	epfd   int // of poller
-	poller *os.File
-	mail   mailbox
+	proc *Proc
+	warn *logging.Throttle
+	set  *set
+	epfd int
+	mail mailbox
 
 	// atomic
 	counts counters
@@ -71,17 +70,17 @@ type turn struct {
 // newLoop makes a loop, which holds two descriptors until run has returned, or close is
 // called on one that never ran.
 func newLoop(p *Proc) (*loop, error) {
-	poller, epfd, err := newPoller()
+	epfd, err := newPoller()
 	if err != nil {
 		return nil, fmt.Errorf("create epoll instance: %w", err)
 	}
 	wake, e := newEventFD()
 	if e != 0 {
-		_ = poller.Close()
+		sysClose(epfd)
 		return nil, fmt.Errorf("create eventfd: %w", e)
 	}
 	l := &loop{
-		proc: p, warn: p.warn, set: p.set, poller: poller, epfd: epfd, mail: mailbox{wakeFD: wake},
+		proc: p, warn: p.warn, set: p.set, epfd: epfd, mail: mailbox{wakeFD: wake},
 		events: make([]syscall.EpollEvent, eventBatch),
 	}
 	if e := l.watch(wake, wakeKey, 0, syscall.EPOLLIN); e != 0 {
@@ -97,7 +96,7 @@ func (l *loop) post(fn func()) bool { return l.mail.post(fn) }
 
 func (l *loop) close() {
 	sysClose(l.mail.wakeFD)
-	_ = l.poller.Close()
+	sysClose(l.epfd)
 }
 
 func (l *loop) watch(fd int, key, pad int32, what uint32) syscall.Errno {
@@ -178,6 +177,7 @@ func (l *loop) goOn() {
 		t.conn.streams[t.from].queued = false
 		if !t.conn.closed {
 			l.pump(t.conn, t.from)
+			l.notice(t.conn, t.from)
 		}
 	}
 	clear(l.due)

@@ -58,7 +58,7 @@ func TestLoopsAreStartedAsTheyAreNeeded(t *testing.T) {
 		_, err := io.ReadAll(c)
 		assert.Error(t, err)
 	}
-	assert.EqualValues(t, 7, p.stat("upstream.cx_drain_timeout"))
+	p.becomes("upstream.cx_drain_timeout", 7)
 	for range 3 {
 		p.dial()
 	}

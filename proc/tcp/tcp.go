@@ -145,11 +145,14 @@ func (p *Proc) Update(svc *config.Service) error {
 	if listenAddress(old) != listenAddress(svc) || old.Config.GetProtocol() != svc.Config.GetProtocol() {
 		return proc.ErrRestart
 	}
+	before := *p.settings.Load()
 	p.apply(svc)
 	if p.bound.Load() {
 		p.setLimit()
 	}
-	p.loops.each((*loop).settingsChanged)
+	if before != *p.settings.Load() {
+		p.loops.each((*loop).settingsChanged)
+	}
 	return nil
 }
 
