@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"runtime"
 	"strings"
@@ -133,7 +134,9 @@ func heapInUse() int {
 }
 
 // allocations has a client that makes none itself send a pipeline of requests, rounds times, and
-// returns how many allocations of the whole process come to one request.
+// returns how many allocations of the whole process come to one request. It is the least of three
+// measurements: what a request allocates is in each of them, and a slot map that is read
+// meanwhile is not.
 func allocations(t testing.TB, conn net.Conn, pipeline, replies string, requests, rounds int) float64 {
 	t.Helper()
 	in, want, got := []byte(pipeline), []byte(replies), make([]byte, len(replies))
@@ -151,15 +154,19 @@ func allocations(t testing.TB, conn net.Conn, pipeline, replies string, requests
 	require.NoError(t, run(rounds/4)) // pools fill
 	require.True(t, bytes.Equal(want, got), "%.200q", got)
 
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	err := run(rounds)
-	runtime.ReadMemStats(&after)
-	require.NoError(t, err)
-	all := float64(rounds * requests)
-	per := float64(after.Mallocs-before.Mallocs) / all
-	t.Logf("%.5f allocations, %.1f bytes per request", per, float64(after.TotalAlloc-before.TotalAlloc)/all)
-	return per
+	least := math.Inf(1)
+	for range 3 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := run(rounds)
+		runtime.ReadMemStats(&after)
+		require.NoError(t, err)
+		all := float64(rounds * requests)
+		per := float64(after.Mallocs-before.Mallocs) / all
+		t.Logf("%.5f allocations, %.1f bytes per request", per, float64(after.TotalAlloc-before.TotalAlloc)/all)
+		least = min(least, per)
+	}
+	return least
 }
 
 // onWorkers runs fn for each worker of the proxy on its loop and waits.

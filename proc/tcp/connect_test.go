@@ -47,7 +47,7 @@ func TestServerThatIsSilentIsPassedOver(t *testing.T) {
 	p := run(t, all(bad, named(t, "a")), connectTimeout(200*time.Millisecond))
 	begin := time.Now()
 	assert.Equal(t, "a", greeting(t, p.dial()))
-	assert.InDelta(t, 200*time.Millisecond, time.Since(begin), float64(100*time.Millisecond))
+	takesAbout(t, 200*time.Millisecond, begin)
 	assert.EqualValues(t, 1, p.stat("upstream.cx_connect_timeout"))
 	assert.EqualValues(t, 1, p.stat("upstream.cx_connect_fail"))
 
@@ -63,7 +63,7 @@ func TestServerThatIsSilentIsPassedOver(t *testing.T) {
 // time after each rest, and not all that come.
 func TestOnlyOneWaitsForAServerThatHangs(t *testing.T) {
 	bad, _ := silent(t)
-	p := run(t, all(bad, named(t, "a")), connectTimeout(300*time.Millisecond), policy(leastConn))
+	p := run(t, all(bad, named(t, "a")), connectTimeout(2*time.Second), policy(leastConn))
 	assert.Equal(t, "a", greeting(t, p.dial()))
 	assert.Equal(t, "a", greeting(t, p.dial()))
 	eventually(t, func() bool {
@@ -82,7 +82,7 @@ func TestOnlyOneWaitsForAServerThatHangs(t *testing.T) {
 			assert.NoError(t, c.SetDeadline(time.Now().Add(patience)))
 			_, err = c.Read(make([]byte, 1))
 			assert.NoError(t, err)
-			slow <- time.Since(begin) > 250*time.Millisecond
+			slow <- time.Since(begin) > 1900*time.Millisecond
 		})
 	}
 	each.Wait()

@@ -21,9 +21,7 @@ func TestIdleConnectionEndsInTime(t *testing.T) {
 	exchange(t, c, "hello")
 	begin := time.Now()
 	isClosed(t, c)
-	took := time.Since(begin)
-	assert.GreaterOrEqual(t, took, 299*time.Millisecond)
-	assert.Less(t, took, 500*time.Millisecond)
+	takesAbout(t, 300*time.Millisecond, begin)
 	assert.NotErrorIs(t, <-ended, io.ErrUnexpectedEOF)
 	assert.EqualValues(t, 1, p.stat("downstream.cx_idle_timeout"))
 	p.becomes("downstream.cx_active", 0)
@@ -33,7 +31,7 @@ func TestIdleConnectionEndsInTime(t *testing.T) {
 // TestTrickleIsNotIdle moves a byte now and then, in one direction only, through streams
 // of both kinds.
 func TestTrickleIsNotIdle(t *testing.T) {
-	const timeout, beat = 250 * time.Millisecond, 50 * time.Millisecond
+	const timeout, beat = 1500 * time.Millisecond, 100 * time.Millisecond
 	for name, first := range map[string]int{"copied": 1, "spliced before": 8 << 20} {
 		t.Run("from the server, "+name, func(t *testing.T) {
 			p := run(t, all(serve(t, func(c *net.TCPConn) {
@@ -98,10 +96,11 @@ func TestIdleTimeoutChangesLive(t *testing.T) {
 	p.update(to, idle(200*time.Millisecond))
 	isClosed(t, c)
 
+	p.update(to, idle(time.Second))
 	c = p.dial()
 	exchange(t, c, "hello")
 	p.update(to, idle(time.Hour))
-	pass(300 * time.Millisecond)
+	pass(1300 * time.Millisecond)
 	exchange(t, c, "hello again")
 }
 
@@ -117,7 +116,7 @@ func TestOnlyTheIdleOnesEnd(t *testing.T) {
 		}
 		pass(100 * time.Millisecond)
 	}
-	assert.EqualValues(t, len(quiet), p.stat("downstream.cx_idle_timeout"))
+	p.becomes("downstream.cx_idle_timeout", float64(len(quiet)))
 	for _, c := range quiet {
 		isClosed(t, c)
 	}

@@ -267,3 +267,12 @@ func isClosed(t testing.TB, c net.Conn) {
 	assert.NoError(t, err)
 	assert.Empty(t, b)
 }
+
+// takesAbout checks that a timeout was not too early, and not late beyond what a busy
+// machine explains.
+func takesAbout(t testing.TB, timeout time.Duration, begin time.Time) {
+	t.Helper()
+	took := time.Since(begin)
+	assert.GreaterOrEqual(t, took, timeout-5*time.Millisecond)
+	assert.Less(t, took, 10*timeout+time.Second)
+}
