@@ -51,6 +51,8 @@ type Env struct {
 	Listen ListenFunc
 	Loops  *eventloop.Group
 	Log    *slog.Logger
+	// Gate is closed when clients may be accepted; nil: at once.
+	Gate <-chan struct{}
 	// Drain is how long Run may take to let requests in flight finish.
 	Drain time.Duration
 	// Version of the daemon, as it shows itself to clients.
