@@ -16,12 +16,13 @@
 //	                          with ?service=
 //	GET  /hotkeys             with ?service= and ?count=
 //	GET  /dynamic             the management server, and what it has told
+//	GET  /hotrestart          the phase of a hot restart, and the last failure
 //	GET  /ready               200 or 503, with the reasons
 //	GET  /live                200
 //	POST /ops/shutdown        begins a graceful shutdown; GET does too, for old scripts
 //	POST /ops/reload          takes the config file anew; 422 with "problems" when
 //	                          it is not valid
-//	POST /ops/hotrestart
+//	POST /ops/hotrestart      hands over to a new process; 409 while that is under way
 //	POST /ops/loglevel        {"level": "DEBUG"} or ?level=DEBUG
 //	GET  /debug/pprof/        profiles, see net/http/pprof
 //
@@ -89,8 +90,11 @@ type Options struct {
 	// Reload returns when the config file is in force, or refused; ctx ends with
 	// the request. An error of the type [Refused] is one with the file.
 	Reload func(ctx context.Context) (Reloaded, error)
-	// HotRestart returns once it is known whether it begins.
-	HotRestart func() error
+	// HotRestart returns when a new process serves in the place of this one, or it is
+	// known that it will not; ctx ends with the request.
+	HotRestart func(ctx context.Context) (Restarted, error)
+	// Restart is the state of a hot restart, to be shown as JSON.
+	Restart func() any
 	// SetLogLevel returns an error for a level it does not know.
 	SetLogLevel func(level string) error
 

@@ -146,7 +146,8 @@ func full() Options {
 		Endpoints:   func(service string) (any, error) { return []string{"endpoints", service}, nil },
 		Dynamic:     func() (any, error) { return map[string]bool{"connected": true}, nil },
 		Reload:      func(context.Context) (Reloaded, error) { return Reloaded{Added: []string{"a"}}, nil },
-		HotRestart:  func() error { return nil },
+		HotRestart:  func(context.Context) (Restarted, error) { return Restarted{PID: 7}, nil },
+		Restart:     func() any { return map[string]string{"phase": "serving"} },
 		SetLogLevel: func(string) error { return nil },
 	}
 }
@@ -173,7 +174,8 @@ func TestEveryPathAnswers(t *testing.T) {
 		{"GET", "/endpoints", `["endpoints",""]`},
 		{"GET", "/dynamic", `{"connected":true}`},
 		{"POST", "/ops/reload", `{"msg":"OK","added":["a"],"removed":[],"changed":[],"endpoints":[],"settings":[]}`},
-		{"POST", "/ops/hotrestart", `{"msg":"OK"}`},
+		{"POST", "/ops/hotrestart", `{"msg":"OK","pid":7}`},
+		{"GET", "/hotrestart", `{"phase":"serving"}`},
 		{"POST", "/ops/loglevel?level=DEBUG", `{"msg":"OK"}`},
 	} {
 		for _, slash := range []string{"", "/"} {
@@ -250,7 +252,7 @@ func TestWrongMethodsAre405WithAllow(t *testing.T) {
 
 func TestWhatIsNotHandedInIs501(t *testing.T) {
 	h := start(t, Options{})
-	for _, path := range []string{"/config", "/services", "/topology?service=a", "/endpoints", "/dynamic", "/hotkeys", "/slowlog", "/ops/shutdown"} {
+	for _, path := range []string{"/config", "/services", "/topology?service=a", "/endpoints", "/dynamic", "/hotkeys", "/slowlog", "/hotrestart", "/ops/shutdown"} {
 		requireError(t, h.get(path), 501)
 	}
 	for _, path := range []string{"/ops/reload", "/ops/hotrestart", "/ops/loglevel?level=INFO"} {

@@ -14,6 +14,8 @@ var (
 	ErrNotSupported = errors.New("not supported")
 	// ErrUnavailable makes the answer 503: not now.
 	ErrUnavailable = errors.New("not available now")
+	// ErrBusy makes the answer 409: something of the kind is under way.
+	ErrBusy = errors.New("busy")
 )
 
 // Refused is the error of a reload for a config file that is not valid. The answer is
@@ -41,6 +43,12 @@ type Reloaded struct {
 	Settings []string `json:"settings"`
 }
 
+// Restarted is what has come of a hot restart.
+type Restarted struct {
+	// PID of the process that serves now.
+	PID int `json:"pid"`
+}
+
 // writeFailure answers for an error of a function in Options.
 func writeFailure(w http.ResponseWriter, err error) {
 	var refused *Refused
@@ -57,6 +65,8 @@ func writeFailure(w http.ResponseWriter, err error) {
 		status = http.StatusNotFound
 	case errors.Is(err, ErrNotSupported):
 		status = http.StatusBadRequest
+	case errors.Is(err, ErrBusy):
+		status = http.StatusConflict
 	case errors.Is(err, ErrUnavailable):
 		status = http.StatusServiceUnavailable
 	}

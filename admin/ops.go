@@ -8,7 +8,12 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"time"
 )
+
+// restartWrite is how long a hot restart may take until it is answered; what starts and
+// checks the new process has a shorter limit of its own.
+const restartWrite = 10 * time.Minute
 
 // done is the answer of every operation; scripts know it.
 var done = map[string]string{"msg": "OK"}
@@ -26,15 +31,21 @@ func (s *Server) shutdown() http.HandlerFunc {
 	}
 }
 
-func (s *Server) operate(f func() error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		s.log.Info("operation requested", "path", r.URL.Path, "client", r.RemoteAddr)
-		if err := f(); err != nil {
-			writeFailure(w, err)
-			return
-		}
-		writeJSON(w, http.StatusOK, done)
+// hotRestart answers with the process that serves now. The answer comes from the old one,
+// whose last one it is on this connection.
+func (s *Server) hotRestart(w http.ResponseWriter, r *http.Request) {
+	s.log.Info("operation requested", "path", r.URL.Path, "client", r.RemoteAddr)
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(restartWrite))
+	got, err := s.o.HotRestart(r.Context())
+	if err != nil {
+		writeFailure(w, err)
+		return
 	}
+	w.Header().Set("Connection", "close")
+	writeJSON(w, http.StatusOK, struct {
+		Msg string `json:"msg"`
+		Restarted
+	}{done["msg"], got})
 }
 
 // reload answers with what has changed, beside what scripts know.

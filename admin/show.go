@@ -71,6 +71,10 @@ func (s *Server) dynamic(w http.ResponseWriter, r *http.Request) {
 	s.query(func(string) (any, error) { return s.o.Dynamic() })(w, r)
 }
 
+func (s *Server) restart(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, s.o.Restart())
+}
+
 // hotKeys is query with a bound on the keys of each service.
 func (s *Server) hotKeys(w http.ResponseWriter, r *http.Request) {
 	count, err := countOf(r)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"sync"
@@ -12,19 +13,26 @@ import (
 	"samaritan/api/common"
 	"samaritan/config"
 	"samaritan/controller"
+	"samaritan/proc"
 )
 
-// moveGrace is how long an address may be taken by the one that gives it up.
-const moveGrace = time.Second
+const (
+	// moveGrace is how long an address may be taken by the one that gives it up.
+	moveGrace = time.Second
+	// Pauses between two tries to bind the address.
+	bindMin = 10 * time.Millisecond
+	bindMax = 5 * time.Second
+)
 
 // console is the admin server, which can move from one address to another. While it
 // moves there is more than one: the old one is given up once the new one is bound,
 // and then finishes the requests that it has.
 type console struct {
 	// immutable
-	log   *slog.Logger
-	build func() *admin.Server
-	part  *part // has the goroutines
+	log    *slog.Logger
+	listen proc.ListenFunc
+	build  func() *admin.Server
+	part   *part // has the goroutines
 
 	mu    sync.Mutex // guards the following, and the doors
 	doors []*door    // that have not ended; the last one is to stay
@@ -41,8 +49,8 @@ type door struct {
 	retired bool
 }
 
-func newConsole(log *slog.Logger, build func() *admin.Server) *console {
-	return &console{log: log, build: build, part: newPart(context.Background())}
+func newConsole(log *slog.Logger, listen proc.ListenFunc, build func() *admin.Server) *console {
+	return &console{log: log, listen: listen, build: build, part: newPart(context.Background())}
 }
 
 // holds tells whether an address can only be bound after we have given it up, or one
@@ -79,6 +87,16 @@ func (c *console) move(a *common.Address, ln net.Listener, services []*config.Se
 	c.part.wg.Go(func() { c.keep(d, ln, !first) })
 }
 
+// retire gives up the address, which another process has too; requests finish. move
+// begins anew.
+func (c *console) retire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, d := range c.doors {
+		d.retireLocked()
+	}
+}
+
 // end closes all of them.
 func (c *console) end() { c.part.end() }
 
@@ -93,7 +111,7 @@ func (c *console) keep(d *door, ln net.Listener, moves bool) {
 			quiet = moveGrace
 		}
 		if ln == nil {
-			ln = bind(d.waiting, c.log, hostPort(d.address), quiet)
+			ln = c.bind(d.waiting, hostPort(d.address), quiet)
 		}
 		if ln == nil {
 			return
@@ -114,6 +132,32 @@ func (c *console) keep(d *door, ln net.Listener, moves bool) {
 			return
 		}
 		ln, moves = nil, false
+	}
+}
+
+// bind tries until it has the address. It returns nil when ctx ends before. That it
+// fails is not said in the first moments, for so long as quiet.
+func (c *console) bind(ctx context.Context, address string, quiet time.Duration) net.Listener {
+	begin, said, pause := time.Now(), false, bindMin
+	for {
+		ln, err := c.listen(ctx, "tcp", address)
+		if err == nil {
+			if said {
+				c.log.Info("admin server listens", "address", address)
+			}
+			return ln
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if !said && time.Since(begin) >= quiet {
+			said = true
+			c.log.Error("admin server cannot listen, trying again", "error", err)
+		}
+		if !sleep(ctx, pause/2+rand.N(pause/2)) {
+			return nil
+		}
+		pause = min(2*pause, bindMax)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -31,6 +32,10 @@ type options struct {
 	watch   bool          // the config file
 	workers int           // at least 1
 	drain   time.Duration // at least 0
+	// restartTimeout is how long the new process of a hot restart may take to be ready.
+	restartTimeout time.Duration
+	supervise      bool
+	binary         string // path of this program, as it was started
 }
 
 // parseFlags reads the command line. What is wrong with it has been written to
@@ -49,6 +54,8 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.check, "check", false, "check the config file, print every problem and exit")
 	flags.IntVar(&o.workers, "workers", max(1, runtime.GOMAXPROCS(0)/2), "most event loops of Redis services, at least 1")
 	flags.DurationVar(&o.drain, "drain", defaultDrain, "how long requests in flight may take to finish at the end")
+	flags.DurationVar(&o.restartTimeout, "restart-timeout", defaultRestartTimeout, "how long the new process of a hot restart may take to be ready")
+	flags.BoolVar(&o.supervise, "supervise", false, "start as a small supervisor, whose pid stays the same over hot restarts; as pid 1 it is always so")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}
@@ -71,6 +78,8 @@ func (o *options) complete(rest []string) error {
 		return errors.New("-workers must be at least 1")
 	case o.drain < 0:
 		return errors.New("-drain must not be negative")
+	case o.restartTimeout <= 0:
+		return errors.New("-restart-timeout must be above 0")
 	}
 	o.dataSet = o.data != ""
 	if !o.dataSet {
@@ -80,6 +89,15 @@ func (o *options) complete(rest []string) error {
 		o.pidFile = filepath.Join(o.data, pidFileName)
 	}
 	return nil
+}
+
+// ownPath is the path that this program was started by, so that a restart finds what is
+// there then: another binary, or that which a symbolic link points to now.
+func ownPath(arg0 string) (string, error) {
+	if path, err := exec.LookPath(arg0); err == nil {
+		return filepath.Abs(path)
+	}
+	return os.Executable()
 }
 
 // defaultDataDir is /run/samaritan for root, and $XDG_RUNTIME_DIR/samaritan for

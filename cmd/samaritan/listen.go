@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"strconv"
 	"syscall"
@@ -12,50 +11,11 @@ import (
 	"samaritan/api/common"
 )
 
-const (
-	// Pauses between two tries to bind the admin address.
-	bindMin = 10 * time.Millisecond
-	bindMax = 5 * time.Second
-	// fewFiles is a limit of descriptors that is said to be low.
-	fewFiles = 4096
-)
-
-// listen binds an address for a proc or the admin server. Multipath TCP, which Go
-// would offer, costs and has no use on one host.
-func listen(ctx context.Context, network, address string) (net.Listener, error) {
-	var lc net.ListenConfig
-	lc.SetMultipathTCP(false)
-	return lc.Listen(ctx, network, address)
-}
+// fewFiles is a limit of descriptors that is said to be low.
+const fewFiles = 4096
 
 func hostPort(a *common.Address) string {
 	return net.JoinHostPort(a.GetIp(), strconv.Itoa(int(a.GetPort())))
-}
-
-// bind tries until it has the address. It returns nil when ctx ends before. That it
-// fails is not said in the first moments, for so long as quiet.
-func bind(ctx context.Context, log *slog.Logger, address string, quiet time.Duration) net.Listener {
-	begin, said, pause := time.Now(), false, bindMin
-	for {
-		ln, err := listen(ctx, "tcp", address)
-		if err == nil {
-			if said {
-				log.Info("admin server listens", "address", address)
-			}
-			return ln
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		if !said && time.Since(begin) >= quiet {
-			said = true
-			log.Error("admin server cannot listen, trying again", "error", err)
-		}
-		if !sleep(ctx, pause/2+rand.N(pause/2)) {
-			return nil
-		}
-		pause = min(2*pause, bindMax)
-	}
 }
 
 // sleep returns false when ctx ends before d has passed.

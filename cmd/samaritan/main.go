@@ -17,6 +17,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -26,6 +27,7 @@ import (
 
 	"samaritan/config"
 	"samaritan/internal/filewatch"
+	"samaritan/internal/supervise"
 )
 
 // The build sets these.
@@ -55,6 +57,13 @@ func start(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "samaritan %s (commit %s, built %s, %s %s/%s)\n", version, commit, date, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return exitOK
 	}
+	if o.binary, err = ownPath(os.Args[0]); err != nil {
+		fmt.Fprintf(stderr, "samaritan: find the own program: %v\n", err)
+		return exitFailed
+	}
+	if !o.check && supervise.Wanted(o.supervise) {
+		return supervise.Run(supervise.Options{Path: o.binary, Args: args})
+	}
 	known, _ := filewatch.SumOf(o.config) // before it is read, so that a change meanwhile is noticed
 	boot, err := config.Options{InstanceID: o.id, Belong: o.service}.Load(o.config)
 	if err != nil {
@@ -77,6 +86,9 @@ func serve(o options, boot *config.Bootstrap, known filewatch.Sum, stderr io.Wri
 	}
 	defer log.Close()
 	d, err := newDaemon(o, boot, known, log)
+	if err == nil {
+		err = d.inherit(context.Background())
+	}
 	if err == nil {
 		err = d.run()
 	}

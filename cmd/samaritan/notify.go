@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -39,6 +40,7 @@ type notifier struct {
 	mu       sync.Mutex // guards the following, and makes what is sent follow it
 	wasReady bool
 	stopping bool
+	mute     bool // another process is the main one
 }
 
 func newNotifier(log *slog.Logger, ready func() (bool, []string), trouble func() string, loops *eventloop.Group) *notifier {
@@ -46,6 +48,30 @@ func newNotifier(log *slog.Logger, ready func() (bool, []string), trouble func()
 	n.alive = func(ctx context.Context) bool { return loopsAlive(ctx, loops) }
 	n.send = n.sdNotify
 	return n
+}
+
+// replacedBy tells that another process is the main one now, and nothing more after
+// that: systemd hears that one.
+func (n *notifier) replacedBy(pid int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.send(fmt.Sprintf("MAINPID=%d\n%s", pid, daemon.SdNotifyReady))
+	n.mute = true
+}
+
+// back tells that this is the main process again.
+func (n *notifier) back() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.mute, n.status = false, ""
+	n.send(fmt.Sprintf("MAINPID=%d\n%s", os.Getpid(), daemon.SdNotifyReady))
+}
+
+// sayLocked sends, unless systemd hears another process.
+func (n *notifier) sayLocked(state string) {
+	if !n.mute {
+		n.send(state)
+	}
 }
 
 func (n *notifier) sdNotify(state string) {
@@ -111,7 +137,7 @@ func (n *notifier) look() {
 		state = append(state, "STATUS="+status)
 	}
 	if len(state) > 0 {
-		n.send(strings.Join(state, "\n"))
+		n.sayLocked(strings.Join(state, "\n"))
 	}
 }
 
@@ -123,9 +149,9 @@ func (n *notifier) reloading(begins bool) {
 	switch {
 	case !n.wasReady || n.stopping:
 	case !begins:
-		n.send(daemon.SdNotifyReady)
+		n.sayLocked(daemon.SdNotifyReady)
 	default: // the time is what tells this reload from one that systemd asked for before
-		n.send(daemon.SdNotifyReloading + "\n" + strings.TrimSpace(daemon.SdNotifyMonotonicUsec()))
+		n.sayLocked(daemon.SdNotifyReloading + "\n" + strings.TrimSpace(daemon.SdNotifyMonotonicUsec()))
 	}
 }
 
@@ -134,7 +160,7 @@ func (n *notifier) stop() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.stopping = true
-	n.send(daemon.SdNotifyStopping + "\nSTATUS=stopping")
+	n.sayLocked(daemon.SdNotifyStopping + "\nSTATUS=stopping")
 }
 
 func (n *notifier) isReady() bool {
@@ -151,7 +177,9 @@ func (n *notifier) feed(ctx context.Context, limit time.Duration) bool {
 		n.log.Error("an event loop does not move", "for", fmt.Sprint(limit))
 		return false
 	}
-	n.send(daemon.SdNotifyWatchdog)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.sayLocked(daemon.SdNotifyWatchdog)
 	return true
 }
 

@@ -31,16 +31,21 @@ func makeDataDir(dir string, named bool) error {
 	return nil
 }
 
-// pidFile is the file that tells scripts our pid. It has one line.
+// pidFile is the file that tells scripts our pid. It has one line. With an empty path
+// there is none.
 type pidFile struct{ path string }
 
 // errLiving says that the pid file is that of another samaritan.
 var errLiving = errors.New("the pid file belongs to a living process")
 
 // write puts our pid there, all at once. The file of a process that is gone is
-// replaced; that of a living samaritan is left alone, with errLiving.
-func (f pidFile) write() error {
-	if pid := f.read(); pid != os.Getpid() && isSamaritan(pid) {
+// replaced, and that of before, which this one takes over from; that of another living
+// samaritan is left alone, with errLiving.
+func (f pidFile) write(before int) error {
+	if f.path == "" {
+		return nil
+	}
+	if pid := f.read(); pid != os.Getpid() && pid != before && isSamaritan(pid) {
 		return fmt.Errorf("%s: %w (%d)", f.path, errLiving, pid)
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(f.path), "."+filepath.Base(f.path)+"-")

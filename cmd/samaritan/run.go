@@ -45,11 +45,18 @@ type process struct {
 
 	loops      *eventloop.Group
 	store      *config.Store
+	sockets    *sockets
+	gate       chan struct{} // closed when clients may come
 	controller *controller.Controller
 	console    *console
 	source     *source
 	notifier   *notifier
 	reloader   *reloader
+	restarter  *restarter
+	carried    *stats.Carried // the totals of the processes before
+	heir       inheritance
+
+	turn sync.Mutex // of a reload or a restart: they change what runs
 
 	stopping context.Context // ends when the graceful end begins
 	stop     context.CancelFunc
@@ -65,6 +72,7 @@ func newDaemon(o options, boot *config.Bootstrap, known filewatch.Sum, log *logg
 		runtime: stats.NewRuntime(time.Now()),
 		pid:     pidFile{o.pidFile},
 		store:   config.NewStore(),
+		sockets: new(sockets), gate: make(chan struct{}),
 	}
 	d.boot.Store(boot)
 	d.stopping, d.stop = context.WithCancel(context.Background())
@@ -80,15 +88,17 @@ func newDaemon(o options, boot *config.Bootstrap, known filewatch.Sum, log *logg
 		Events:   d.store.Events(),
 		Builders: builders(),
 		Env: proc.Env{
-			Listen: listen, Loops: d.loops, Log: log.With("component", "proc"),
-			Drain: o.drain, Version: version,
+			Listen: d.sockets.listen, Loops: d.loops, Log: log.With("component", "proc"),
+			Gate: d.gate, Drain: o.drain, Version: version,
 		},
 		Log: log.With("component", "controller"),
 	})
 	d.source = newSource(d.stopping, log, d.store)
-	d.console = newConsole(log.Logger, func() *admin.Server { return admin.New(d.adminOptions()) })
+	d.console = newConsole(log.Logger, d.sockets.listen, func() *admin.Server { return admin.New(d.adminOptions()) })
 	d.reloader = newReloader(log.Logger, d.takeConfig, func(begins bool) { d.notifier.reloading(begins) })
 	d.notifier = newNotifier(log.Logger, d.ready, d.reloader.lastTrouble, d.loops)
+	d.carried = stats.NewCarried(d.exists)
+	d.restarter = newRestarter(d, o.binary)
 	return d, nil
 }
 
@@ -119,22 +129,26 @@ func (d *process) run() error {
 	d.announce()
 	always := context.Background()
 	around, loops := newPart(always), newPart(always)
-	sig := catchSignals(d.log.Logger, d.stop, d.force, func() { d.reloader.request(bySignal) })
+	sig := catchSignals(d.log.Logger, d.stop, d.force, func() { d.reloader.request(bySignal) }, d.restarter.signalled)
 	around.wg.Go(func() { sig.handle(around.ctx) })
 	loops.wg.Go(func() { d.runLoops(loops.ctx) })
-	d.console.move(d.boot.Load().Proto.GetAdmin().GetBind(), nil, nil)
-	around.wg.Go(func() { d.runStore(d.stopping) })
-	around.wg.Go(func() { d.notifier.run(d.stopping) })
-	drained := make(chan error, 1)
-	go func() { drained <- d.controller.Run(d.stopping) }()
+	d.heir.notify = sync.OnceFunc(func() { around.wg.Go(func() { d.notifier.run(d.stopping) }) })
 	d.openData()
 	defer d.closeData()
+	if d.heir.from == nil {
+		d.begin(nil)
+		d.heir.notify()
+	}
+	around.wg.Go(func() { d.runStore(d.stopping) })
+	drained := make(chan error, 1)
+	go func() { drained <- d.controller.Run(d.stopping) }()
 	reloads := d.startReloads()
 
 	<-d.stopping.Done()
 	if err := d.await(drained, d.o.drain+afterDrain, errStuck); err != nil {
 		return err
 	}
+	d.restarter.farewell()
 	ended := make(chan error, 1)
 	go func() {
 		defer close(ended)
@@ -160,6 +174,10 @@ func (d *process) startReloads() *part {
 	}
 	reloads := newPart(d.stopping)
 	reloads.wg.Go(func() { d.reloader.run(reloads.ctx) })
+	reloads.wg.Go(func() { d.restarter.run(reloads.ctx) })
+	if d.heir.from != nil {
+		reloads.wg.Go(func() { d.takeOver(reloads.ctx) })
+	}
 	if d.o.watch {
 		reloads.wg.Go(func() { d.watch(reloads.ctx) })
 	}
@@ -206,18 +224,16 @@ func (d *process) warnOfSinks(boot *config.Bootstrap) {
 	}
 }
 
-// openData makes the data directory and the pid file. Neither is needed to serve.
+// openData makes the data directory. It is not needed to serve.
 func (d *process) openData() {
-	if err := makeDataDir(d.o.data, d.o.dataSet); err != nil {
-		d.log.Warn("cannot use the data directory, going on without", "error", err)
-		if filepath.Dir(d.o.pidFile) == filepath.Clean(d.o.data) {
-			return
-		}
-	} else {
+	err := makeDataDir(d.o.data, d.o.dataSet)
+	if err == nil {
 		d.source.dir = d.o.data
+		return
 	}
-	if err := d.pid.write(); err != nil {
-		d.log.Warn("cannot write the pid file, going on without", "error", err)
+	d.log.Warn("cannot use the data directory, going on without", "error", err)
+	if filepath.Dir(d.o.pidFile) == filepath.Clean(d.o.data) {
+		d.pid = pidFile{} // none
 	}
 }
 

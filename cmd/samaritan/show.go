@@ -3,10 +3,12 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"samaritan/admin"
 	"samaritan/api/protocol"
+	"samaritan/config"
 	"samaritan/controller"
 	"samaritan/internal/stats"
 )
@@ -26,13 +28,15 @@ func (d *process) adminOptions() admin.Options {
 		HotKeys:     d.hotKeys,
 		Shutdown:    d.stop,
 		Reload:      d.reloader.reload,
+		HotRestart:  d.restarter.restart,
+		Restart:     d.restarter.show,
 		SetLogLevel: d.log.SetLevel,
 	}
 }
 
 // sources are all numbers but those of the admin server.
 func (d *process) sources() []stats.Source {
-	own := []stats.Source{d.runtime, stats.SourceFunc(d.stats), d.reloader, d.source}
+	own := []stats.Source{d.runtime, stats.SourceFunc(d.stats), d.reloader, d.source, d.restarter, d.carried}
 	return append(own, d.controller.Sources()...)
 }
 
@@ -45,6 +49,11 @@ func (d *process) stats(emit func(stats.Sample)) {
 	emit(stats.Sample{Name: "runtime.loops", Kind: stats.Gauge, Value: float64(len(loops)), Help: "Event loops in use, without those of TCP services."})
 	emit(stats.Sample{Name: "runtime.loop_connections", Kind: stats.Gauge, Value: float64(conns), Help: "Connections of the event loops, of clients and to nodes."})
 	emit(stats.Sample{Name: "runtime.log_dropped_total", Value: float64(d.log.Dropped()), Help: "Log lines that the syslog server did not get."})
+}
+
+// exists tells whether a service is configured, so that its numbers are shown.
+func (d *process) exists(service string) bool {
+	return slices.ContainsFunc(d.store.Services(), func(s *config.Service) bool { return s.Name == service })
 }
 
 // ready is the controller's word for the services that it knows, and no for those

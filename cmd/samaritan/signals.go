@@ -15,14 +15,15 @@ type signals struct {
 	stop context.CancelFunc // begins the graceful end
 	now  context.CancelFunc // ends at once
 	load func()             // asks for a reload of the config, without waiting
+	hot  func()             // asks for a hot restart, without waiting
 }
 
 // catchSignals registers before anything else starts, so that no signal kills the
 // process on its way up. A log that nobody reads any more is no reason to end:
 // SIGPIPE is ignored.
-func catchSignals(log *slog.Logger, stop, now context.CancelFunc, load func()) *signals {
+func catchSignals(log *slog.Logger, stop, now context.CancelFunc, load, hot func()) *signals {
 	signal.Ignore(syscall.SIGPIPE)
-	s := &signals{log: log, ch: make(chan os.Signal, 8), stop: stop, now: now, load: load}
+	s := &signals{log: log, ch: make(chan os.Signal, 8), stop: stop, now: now, load: load, hot: hot}
 	signal.Notify(s.ch, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
 	return s
 }
@@ -44,10 +45,10 @@ func (s *signals) handle(ctx context.Context) {
 // one handles a signal and returns whether the process ends now.
 func (s *signals) one(sig os.Signal, ending bool) bool {
 	switch {
+	case (sig == syscall.SIGUSR1 || sig == syscall.SIGHUP) && ending:
+		s.log.Info("signal ignored: the process ends", "signal", sig.String())
 	case sig == syscall.SIGHUP:
-		s.log.Warn("SIGHUP is ignored: hot restart is not supported by this build")
-	case sig == syscall.SIGUSR1 && ending:
-		s.log.Info("SIGUSR1 is ignored: the process ends")
+		s.hot()
 	case sig == syscall.SIGUSR1:
 		s.load()
 	case ending:

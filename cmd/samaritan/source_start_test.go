@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -19,7 +20,7 @@ func TestReadyIsNotSaidBeforeTheServicesOfTheLastRunAreUp(t *testing.T) {
 	cluster := testredis.Shared(t, clusterWithReplicas)
 	notify, address := notifySocket(t)
 	told := testredis.FreeAddress(t)
-	taken, err := listen(t.Context(), "tcp", told)
+	taken, err := net.Listen("tcp", told)
 	require.NoError(t, err)
 	c := launch(t, nil, func(c *child) {
 		c.cmd.Env = append(c.cmd.Env, "NOTIFY_SOCKET="+address)

@@ -57,6 +57,11 @@ func (d *process) loadConfig() (*config.Bootstrap, error) {
 
 // takeConfig brings what is in the file in force, or changes nothing.
 func (d *process) takeConfig(ctx context.Context) (admin.Reloaded, error) {
+	d.turn.Lock()
+	defer d.turn.Unlock()
+	if d.restarter.replaced() {
+		return admin.Reloaded{}, errReplaced
+	}
 	boot, err := d.loadConfig()
 	if err != nil {
 		return admin.Reloaded{}, err
@@ -94,7 +99,7 @@ func (t *transaction) prepare(ctx context.Context) error {
 		}
 	}
 	if t.differs(setAdmin) && !t.d.console.holds(t.now.Proto.GetAdmin().GetBind(), t.old.Services) {
-		if t.door, err = listen(ctx, "tcp", hostPort(t.now.Proto.GetAdmin().GetBind())); err != nil {
+		if t.door, err = t.d.sockets.listen(ctx, "tcp", hostPort(t.now.Proto.GetAdmin().GetBind())); err != nil {
 			return fmt.Errorf("admin.bind: %w", err)
 		}
 	}

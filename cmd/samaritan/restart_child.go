@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"samaritan/hotrestart"
+	"samaritan/proc"
+)
+
+// readyEvery is how often a process that takes over looks whether it is ready.
+const readyEvery = 2 * time.Millisecond
+
+// inheritance is what a process gets from the one that it takes over from. None of its
+// methods needs one.
+type inheritance struct {
+	from    *hotrestart.Predecessor // nil: there is no process before
+	welcome welcome
+	// notify has systemd hear of this process. It does so from the moment on that it
+	// knows that this is the main one, which it is told by the process before.
+	notify func()
+}
+
+// inherit connects to the process that has started this one, if one has, and gets the
+// listening sockets. A parent that is gone leaves what came so far.
+func (d *process) inherit(ctx context.Context) error {
+	p, err := hotrestart.Inherit(ctx, version)
+	if errors.Is(err, hotrestart.ErrNoParent) {
+		d.log.Warn("the process before has gone already, this is a start like any other", "reason", err)
+		return nil
+	}
+	if p == nil || err != nil {
+		return err
+	}
+	list, told, err := p.Listeners(ctx)
+	d.sockets.inherit(list)
+	if errors.Is(err, hotrestart.ErrParentGone) {
+		d.log.Warn("the process before has gone, this one goes on with what it has", "sockets", len(list))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("take over the listening sockets: %w", err)
+	}
+	d.heir.from = p
+	if err := json.Unmarshal(told, &d.heir.welcome); err != nil {
+		return fmt.Errorf("take over: read the welcome: %w", err)
+	}
+	d.log.Info("takes over from another process", "pid", d.heir.welcome.PID, "version", d.heir.welcome.Version, "sockets", len(list))
+	return nil
+}
+
+// welcome is for the process that follows.
+func (d *process) welcome() welcome {
+	return welcome{PID: d.restarter.status.PID, Version: version, NotReady: d.unready()}
+}
+
+// unready are the services that cannot serve now.
+func (d *process) unready() (names []string) {
+	known := map[string]bool{}
+	for _, s := range d.controller.Services() {
+		if known[s.Name] = true; !s.Ready {
+			names = append(names, s.Name)
+		}
+	}
+	for _, s := range d.store.Services() {
+		if !known[s.Name] {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// takeOver makes this process the one that serves, once it is ready to, and then takes
+// over clients until the process before has none to give any more.
+func (d *process) takeOver(ctx context.Context) {
+	p := d.heir.from
+	if !d.awaitReady(ctx) {
+		return
+	}
+	door, err := d.sockets.listen(ctx, "tcp", hostPort(d.boot.Load().Proto.GetAdmin().GetBind()))
+	if err != nil {
+		door = nil // the console binds it as soon as it can
+	}
+	state, err := p.Ready(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return
+	case errors.Is(err, hotrestart.ErrParentGone):
+		d.log.Warn("the process before has gone without handing over, this one serves in its place")
+		d.begin(door)
+		d.heir.notify()
+		return
+	case err != nil:
+		d.log.Error("cannot take over, this process ends", "error", err)
+		d.stop()
+		return
+	}
+	d.importState(state)
+	d.begin(door)
+	if err := p.Taken(d.names()); err != nil {
+		d.log.Warn("the process before does not know that this one serves", "error", err)
+	}
+	d.log.Info("took over", "pid", d.heir.welcome.PID)
+	d.follow(ctx)
+}
+
+// begin serves: from here on clients are accepted.
+func (d *process) begin(door net.Listener) {
+	close(d.gate)
+	d.console.move(d.boot.Load().Proto.GetAdmin().GetBind(), door, nil)
+	if gone := d.sockets.unbindRest(); len(gone) > 0 {
+		d.log.Info("addresses are not in the config any more", "addresses", gone)
+	}
+	d.claim()
+	d.restarter.enter(phaseServing)
+}
+
+// awaitReady returns when this process can serve all that the one before serves. False
+// means that ctx has ended.
+func (d *process) awaitReady(ctx context.Context) bool {
+	for {
+		missing := d.missing()
+		if len(missing) == 0 {
+			return true
+		}
+		d.heir.from.Progress(strings.Join(missing, "; "))
+		if !sleep(ctx, readyEvery) {
+			return false
+		}
+	}
+}
+
+// missing says what keeps this process from taking over. Services that the one before
+// does not serve either do not count.
+func (d *process) missing() (reasons []string) {
+	if !d.source.settled() {
+		return []string{"the services of the last run are being read"}
+	}
+	unready := d.unready()
+	if len(unready) == 0 {
+		return nil
+	}
+	_, all := d.ready()
+	for _, name := range unready {
+		if slices.Contains(d.heir.welcome.NotReady, name) {
+			continue
+		}
+		reason := "service " + name + ": not ready"
+		for _, r := range all {
+			if strings.HasPrefix(r, "service "+name+": ") {
+				reason = r
+			}
+		}
+		reasons = append(reasons, reason)
+	}
+	return reasons
+}
+
+// follow takes over clients until the process before has ended.
+func (d *process) follow(ctx context.Context) {
+	d.restarter.succeed(d.heir.welcome)
+	err := d.heir.from.Serve(ctx, hotrestart.Handler{
+		Session: d.adopt,
+		State:   func(data []byte) { d.importUpdate(data); d.heir.notify() },
+	})
+	d.heir.notify()
+	if ctx.Err() != nil {
+		d.heir.from.Ending()
+	} else if err != nil {
+		d.log.Warn("the process before has gone before it had handed over everything", "error", err)
+	}
+	adopted := d.restarter.alone()
+	d.log.Info("the process before has ended", "pid", d.heir.welcome.PID, "clients_adopted", adopted)
+}
+
+// adopt takes over a client.
+func (d *process) adopt(service string, fd int, state, input []byte) (begin func(), err error) {
+	m, ok := d.controller.Proc(service).(proc.Mover)
+	if !ok {
+		return nil, fmt.Errorf("service %q does not take clients over", service)
+	}
+	begin, err = m.Adopt(proc.Client{FD: fd, State: state, Input: input})
+	if err == nil {
+		d.restarter.adopted()
+	}
+	return begin, err
+}
+
+// names are the services of this process.
+func (d *process) names() (list []string) {
+	for _, s := range d.store.Services() {
+		list = append(list, s.Name)
+	}
+	return list
+}

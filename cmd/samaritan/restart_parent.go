@@ -1,0 +1,321 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"samaritan/hotrestart"
+	"samaritan/internal/supervise"
+	"samaritan/proc"
+)
+
+const (
+	// provingTime is how long a process stays, at least, that has handed over: when the new
+	// one dies meanwhile it takes back.
+	provingTime = 3 * time.Second
+	// How often the new process is told what this one has counted, and how often is looked
+	// whether clients are left.
+	updateEvery = time.Second
+	lookEvery   = 20 * time.Millisecond
+)
+
+// welcome is what the new process is told with the sockets.
+type welcome struct {
+	PID      int      `json:"pid"`
+	Version  string   `json:"version"`
+	NotReady []string `json:"not_ready"` // services that it need not wait for
+}
+
+// successor is the process to start: the binary that is at our path now, with our
+// arguments.
+func (d *process) successor(path string) hotrestart.Start {
+	return hotrestart.Start{
+		Dir: d.o.data, Path: path, Args: os.Args[1:], Env: os.Environ(),
+		ExtraFiles: supervise.Files(), Stdout: os.Stdout, Stderr: os.Stderr,
+		Version: version, Check: checkTimeout, AckTimeout: ackTimeout,
+		Log: d.log.With("component", "hotrestart"),
+	}
+}
+
+// raise starts the new process and returns it when it is ready to take over.
+func (r *restarter) raise(ctx context.Context) (*hotrestart.Successor, error) {
+	begin := time.Now()
+	start := r.d.successor(r.path)
+	if err := hotrestart.Check(ctx, start); err != nil {
+		return nil, err
+	}
+	r.enter(phaseStarting)
+	ctx, cancel := context.WithTimeoutCause(ctx, r.limit, fmt.Errorf("the new process was not ready within %v (-restart-timeout)", r.limit))
+	defer cancel()
+	s, err := hotrestart.Begin(ctx, start)
+	if err != nil {
+		return nil, err
+	}
+	r.found(s)
+	if err = r.prepare(ctx, s); err != nil {
+		s.Kill()
+		return nil, err
+	}
+	r.mu.Lock()
+	r.readyMS.Observe(uint64(time.Since(begin) / time.Millisecond))
+	r.mu.Unlock()
+	r.d.log.Info("the new process is ready", "pid", s.PID(), "version", s.Version(), "took", time.Since(begin).Round(time.Millisecond))
+	return s, nil
+}
+
+// found notes the new process.
+func (r *restarter) found(s *hotrestart.Successor) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.Successor = &successorStatus{PID: s.PID(), Version: s.Version()}
+	r.enterLocked(phaseWaiting)
+}
+
+// prepare gives the new process our sockets and waits until it is ready with them.
+func (r *restarter) prepare(ctx context.Context, s *hotrestart.Successor) error {
+	list, err := r.d.sockets.duplicates()
+	if err != nil {
+		return err
+	}
+	defer closeAll(list)
+	if err := s.Offer(list, r.d.welcome()); err != nil {
+		return fmt.Errorf("hand the listening sockets to the new process: %w", err)
+	}
+	return s.AwaitReady(ctx, func(text string) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.status.Successor.Waiting = text
+	})
+}
+
+// handOver lets the new process take over, and returns duplicates of our sockets to take
+// back with. With an error it has not taken over, and is gone.
+func (r *restarter) handOver(ctx context.Context, s *hotrestart.Successor) ([]hotrestart.Listener, error) {
+	begin := time.Now()
+	r.enter(phaseHanding)
+	spare, err := r.d.sockets.duplicates()
+	if err == nil {
+		r.d.standAside()
+		err = r.release(ctx, s)
+	}
+	if err != nil {
+		s.Kill()
+		r.d.stepForward(spare)
+		return nil, fmt.Errorf("hand over: %w", err)
+	}
+	r.d.notifier.replacedBy(s.PID())
+	r.update(s, r.d.clients()) // tells that systemd knows
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.handMS.Observe(uint64(time.Since(begin) / time.Millisecond))
+	r.enterLocked(phaseDraining)
+	return spare, nil
+}
+
+// release gives the word to the new process, with all that it has to know.
+func (r *restarter) release(ctx context.Context, s *hotrestart.Successor) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, ackTimeout, errors.New("the new process did not take over in time"))
+	defer cancel()
+	state, err := r.d.exportState()
+	if err != nil {
+		return err
+	}
+	return s.Go(ctx, state)
+}
+
+// standAside ends all that only one process can do, but for the clients that are here.
+func (d *process) standAside() {
+	d.sockets.refuse()
+	d.eachProc(func(_ string, p proc.Proc) { p.(proc.Pauser).Pause() })
+	d.console.retire()
+	d.source.end()
+}
+
+// stepForward undoes standAside.
+func (d *process) stepForward(spare []hotrestart.Listener) {
+	d.sockets.takeBack(spare)
+	d.eachProc(func(_ string, p proc.Proc) { p.(proc.Pauser).Resume() })
+	d.console.move(d.boot.Load().Proto.GetAdmin().GetBind(), nil, nil)
+	if first, err := d.source.prepare(d.boot.Load()); err == nil { // as it was at the start
+		d.source.change(first)
+	}
+}
+
+// eachProc calls fn for the proc of each service that has one.
+func (d *process) eachProc(fn func(service string, p proc.Proc)) {
+	for _, s := range d.controller.Services() {
+		if p := d.controller.Proc(s.Name); p != nil {
+			fn(s.Name, p)
+		}
+	}
+}
+
+// leave has the clients move to the new process, serves those that cannot until they
+// end, and begins the end of this process. When the new one dies before, this one takes
+// back.
+func (r *restarter) leave(ctx context.Context, s *hotrestart.Successor, spare []hotrestart.Listener) {
+	moving := newPart(ctx)
+	defer moving.end()
+	if ok, why := s.MovesClients(); ok {
+		r.moveClients(moving, s)
+	} else {
+		r.d.log.Warn("clients do not move to the new process, they are served here until they end", "reason", why)
+	}
+	switch r.awaitEnd(ctx, s) {
+	case endGone:
+		moving.end()
+		r.takeBack(s, spare)
+		return
+	case endTime:
+		left := r.d.clients()
+		r.d.log.Warn("the time to drain is over", "clients", left, "after", r.terminate)
+		r.mu.Lock()
+		r.counters.cut += uint64(left)
+		r.mu.Unlock()
+		r.update(s, left)
+	}
+	moving.end()
+	closeAll(spare)
+	r.succ = s
+	r.d.log.Info("handed over, this process ends", "to", s.PID(), "clients", r.d.clients())
+	r.d.stop()
+}
+
+// moveClients gives the clients of each service to the new process.
+func (r *restarter) moveClients(moving *part, s *hotrestart.Successor) {
+	r.d.eachProc(func(service string, p proc.Proc) {
+		m, ok := p.(proc.Mover)
+		if !ok {
+			return
+		}
+		give := func(c proc.Client, done func(error)) {
+			s.Give(service, c.FD, c.State, c.Input, func(err error) {
+				r.given(service, err)
+				done(err)
+			})
+		}
+		moving.wg.Go(func() { // again and again: more may come from the process before
+			for sleep(moving.ctx, lookEvery) {
+				m.MoveClients(moving.ctx, give)
+			}
+		})
+	})
+}
+
+// given counts what has become of a client.
+func (r *restarter) given(service string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil {
+		r.counters.moved++
+		return
+	}
+	r.counters.refused++
+	r.d.log.Debug("a client did not move and is served here", "service", service, "reason", err)
+}
+
+// The reasons for which a process ends that has handed over.
+type endReason int
+
+const (
+	endDone  endReason = iota // nobody is left here
+	endTime                   // the time to drain is over
+	endAsked                  // this process, or the new one, was told to end
+	endGone                   // the new process has died
+)
+
+// awaitEnd waits until this process can end, or has to go on.
+func (r *restarter) awaitEnd(ctx context.Context, s *hotrestart.Successor) endReason {
+	begin := time.Now()
+	limit := time.NewTimer(r.terminate)
+	defer limit.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	updated := begin
+	for {
+		select {
+		case <-ctx.Done():
+			return endAsked
+		case <-s.Ending():
+			return endAsked
+		case <-s.Gone():
+			return endGone
+		case <-limit.C:
+			return endTime
+		case now := <-look.C:
+			left := r.d.clients()
+			if now.Sub(updated) >= updateEvery {
+				updated = now
+				r.update(s, left)
+			}
+			if left == 0 && now.Sub(begin) >= min(provingTime, r.terminate) && !r.hasPredecessor() {
+				r.update(s, 0)
+				return endDone
+			}
+		}
+	}
+}
+
+// hasPredecessor tells whether the process before this one still drains: what that counts
+// reaches the new one through this one.
+func (r *restarter) hasPredecessor() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.status.Predecessor != nil
+}
+
+// update tells the new process what has been counted here. One that cannot be told is
+// gone, which is seen elsewhere.
+func (r *restarter) update(s *hotrestart.Successor, left int) {
+	state, err := r.d.exportUpdate(left)
+	if err == nil {
+		err = s.Update(state)
+	}
+	if err != nil {
+		r.d.log.Debug("the new process was not told the numbers", "error", err)
+	}
+}
+
+// takeBack serves again in the place of a new process that has died.
+func (r *restarter) takeBack(s *hotrestart.Successor, spare []hotrestart.Listener) {
+	s.Kill()
+	r.d.log.Error("the new process has died, this one takes back", "pid", s.PID(), "error", s.Err())
+	r.d.turn.Lock()
+	r.d.stepForward(spare)
+	r.d.turn.Unlock()
+	r.d.claim()
+	r.d.notifier.back()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counters.takenBack++
+	r.status.Successor = nil
+	r.status.LastError, r.status.LastErrorAt = "the new process died after it had taken over", time.Now()
+	r.enterLocked(phaseServing)
+}
+
+// farewell is the last word to the new process, when all has ended here.
+func (r *restarter) farewell() {
+	if r.succ != nil {
+		_ = r.succ.Finish() // it notices the end of this process anyway
+	}
+}
+
+// clients is how many client connections all services have.
+func (d *process) clients() int {
+	n := 0
+	d.eachProc(func(_ string, p proc.Proc) { n += p.(proc.Pauser).Clients() })
+	return n
+}
+
+// claim says to the outside that this is the process to talk to.
+func (d *process) claim() {
+	if err := d.pid.write(d.heir.welcome.PID); err != nil {
+		d.log.Warn("cannot write the pid file, going on without", "error", err)
+	}
+	if err := supervise.Announce(os.Getpid()); err != nil {
+		d.log.Error("the supervisor does not know of this process", "error", err)
+	}
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"samaritan/internal/stats"
+	"samaritan/proc"
+	"samaritan/proc/redis"
+)
+
+// handedState is what a process knows that the next one has to know, too. Fields may be
+// added; one that is missing is not taken over.
+type handedState struct {
+	Restarts     uint64            `json:"restarts"`
+	Totals       []byte            `json:"totals"` // see stats.Snapshot
+	NextClientID int64             `json:"next_client_id"`
+	LogLevel     string            `json:"log_level"`
+	Services     map[string][]byte `json:"services,omitempty"` // see keeper
+}
+
+// handedUpdate is what the next one is told while this one drains.
+type handedUpdate struct {
+	Totals  []byte `json:"totals"`
+	Clients int    `json:"clients"` // that are left here
+}
+
+// keeper is a proc that knows something that the next process should know, such as hot
+// keys.
+type keeper interface {
+	ExportState() ([]byte, error)
+	ImportState([]byte) error
+}
+
+// exportState is called when nothing new begins here any more.
+func (d *process) exportState() ([]byte, error) {
+	totals, err := d.totals()
+	if err != nil {
+		return nil, err
+	}
+	s := handedState{
+		Restarts: d.restarter.restarts(), Totals: totals, NextClientID: redis.NextClientID(),
+		LogLevel: d.log.Level().String(), Services: map[string][]byte{},
+	}
+	d.eachProc(func(service string, p proc.Proc) {
+		k, ok := p.(keeper)
+		if !ok {
+			return
+		}
+		if s.Services[service], err = k.ExportState(); err != nil {
+			d.log.Warn("the new process does not learn what this one knows", "service", service, "error", err)
+			delete(s.Services, service)
+		}
+	})
+	return json.Marshal(&s)
+}
+
+func (d *process) exportUpdate(left int) ([]byte, error) {
+	totals, err := d.totals()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(&handedUpdate{Totals: totals, Clients: left})
+}
+
+// totals are all counters, with those of the processes before.
+func (d *process) totals() ([]byte, error) { return stats.Snapshot(d.sources()) }
+
+// importState takes over what another process has exported. What cannot be used is
+// said, and is no reason not to serve.
+func (d *process) importState(data []byte) {
+	var s handedState
+	if err := json.Unmarshal(data, &s); err != nil {
+		d.log.Error("the state of the process before is not taken over", "error", err)
+		return
+	}
+	d.restarter.begun(s.Restarts + 1)
+	redis.SetNextClientID(s.NextClientID)
+	if s.LogLevel != "" {
+		if err := d.log.SetLevel(s.LogLevel); err != nil {
+			d.log.Warn("the log level of the process before is not taken over", "error", err)
+		}
+	}
+	d.takeTotals(s.Totals)
+	for service, state := range s.Services {
+		if err := d.importService(service, state); err != nil {
+			d.log.Warn("what the process before knew is not taken over", "service", service, "error", err)
+		}
+	}
+}
+
+func (d *process) importService(service string, state []byte) error {
+	p := d.controller.Proc(service)
+	if p == nil {
+		return nil // it is not in the config any more
+	}
+	k, ok := p.(keeper)
+	if !ok {
+		return fmt.Errorf("its protocol is another one now")
+	}
+	return k.ImportState(state)
+}
+
+func (d *process) takeTotals(data []byte) {
+	if err := d.carried.Set(data); err != nil {
+		d.log.Error("the numbers of the process before are not taken over", "error", err)
+	}
+}
+
+// importUpdate takes over what the process before has counted meanwhile.
+func (d *process) importUpdate(data []byte) {
+	var u handedUpdate
+	if err := json.Unmarshal(data, &u); err != nil {
+		d.log.Error("an update of the process before is not taken over", "error", err)
+		return
+	}
+	d.takeTotals(u.Totals)
+	d.restarter.predecessorHas(u.Clients)
+}
