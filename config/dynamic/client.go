@@ -30,6 +30,11 @@ type Options struct {
 	Apply func([]*config.Service) error
 	// Dir is where the last known state is kept; "" keeps none. It must exist.
 	Dir string
+	// Predecessor is how long after the beginning of Run the process whose place this one
+	// takes may keep the lock of the state file, as it has a state of its own to write
+	// until its Run ends. What is to be written waits for it, and that is no error. 0: nobody
+	// else may have the lock. Reading the file takes none.
+	Predecessor time.Duration
 	// Log takes what happens; nil is silence.
 	Log *slog.Logger
 	// Version is what the server is told of this program in the user agent.
@@ -87,13 +92,14 @@ func New(o Options) (*Client, error) {
 	}
 	if o.Dir != "" {
 		c.keeper = newKeeper(o.Dir, log)
+		c.keeper.leave = o.Predecessor
 	}
 	return c, nil
 }
 
 // Run follows the server until ctx ends; then it returns nil, after all that it
 // started. What the file of the last run has is applied at once. The services are
-// left as they are at the end. Run can be called once: the second call returns
+// left as they are at the end, and the lock of the state file is given up. Run can be called once: the second call returns
 // [ErrRunning].
 func (c *Client) Run(ctx context.Context) error {
 	if c.running.Swap(true) {

@@ -23,10 +23,14 @@ type keeper struct {
 	log   *slog.Logger
 	every time.Duration // the least time between two writes
 	again time.Duration // from a write that failed to the next try
+	yield time.Duration // the same while a predecessor may have the lock
+	leave time.Duration // how long that may be, from the beginning of run on
 	wake  chan struct{}
 	ended chan struct{} // write what there is, and end
 
-	lock *os.File // of the directory, once it is ours; owned by run
+	// owned by run
+	lock   *os.File  // of the directory, once it is ours
+	leaves time.Time // a predecessor has left by then
 
 	mu     sync.Mutex // guards the following
 	next   *state
@@ -40,8 +44,9 @@ type keeperStatus struct {
 }
 
 func newKeeper(dir string, log *slog.Logger) *keeper {
+	t := defaultTiming()
 	return &keeper{
-		path: filepath.Join(dir, stateName), log: log, every: defaultTiming().save, again: defaultTiming().saveAgain,
+		path: filepath.Join(dir, stateName), log: log, every: t.save, again: t.saveAgain, yield: t.saveYield,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 }
@@ -91,6 +96,7 @@ func (k *keeper) close() { close(k.ended) }
 // takes a tenth of the time.
 func (k *keeper) run() {
 	defer k.unlock()
+	k.leaves = time.Now().Add(k.leave)
 	for {
 		select {
 		case <-k.wake:
@@ -98,10 +104,8 @@ func (k *keeper) run() {
 			k.write(k.take())
 			return
 		}
-		began, pause := time.Now(), k.every
-		if !k.write(k.take()) {
-			pause = k.again
-		}
+		began := time.Now()
+		pause := k.write(k.take())
 		select {
 		case <-time.After(max(pause, 9*time.Since(began))):
 		case <-k.ended:
@@ -109,25 +113,31 @@ func (k *keeper) run() {
 	}
 }
 
-// write returns false for a state that has to be written later.
-func (k *keeper) write(s *state) bool {
+// write returns how long to wait before the next time. A state that cannot be written now
+// is kept for that.
+func (k *keeper) write(s *state) (pause time.Duration) {
 	if s == nil {
-		return true
+		return k.every
 	}
 	err := k.replace(s)
-	if err != nil {
-		k.putBack(s)
+	if err == nil {
+		k.note(nil)
+		return k.every
+	}
+	k.putBack(s)
+	if errors.Is(err, errShared) && time.Now().Before(k.leaves) {
+		return k.yield
 	}
 	k.note(err)
-	return err == nil
+	return k.again
 }
 
 func (k *keeper) replace(s *state) error {
-	text, err := s.encode()
-	if err != nil {
+	if err := k.claim(); err != nil {
 		return err
 	}
-	if err := k.claim(); err != nil {
+	text, err := s.encode()
+	if err != nil {
 		return err
 	}
 	return replaceFile(k.path, text)

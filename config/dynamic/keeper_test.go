@@ -40,9 +40,13 @@ func TestStateThatCouldNotBeWrittenIsWrittenLater(t *testing.T) {
 func keeping(dir string) (k *keeper, stop func()) {
 	k = newKeeper(dir, slog.New(slog.DiscardHandler))
 	k.every, k.again = time.Millisecond, time.Millisecond
+	return k, runKeeper(k)
+}
+
+func runKeeper(k *keeper) (stop func()) {
 	var running sync.WaitGroup
 	running.Go(k.run)
-	return k, sync.OnceFunc(func() {
+	return sync.OnceFunc(func() {
 		k.close()
 		running.Wait()
 	})

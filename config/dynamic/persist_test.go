@@ -1,6 +1,7 @@
 package dynamic
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -222,4 +223,73 @@ func TestLeftoversOfACrashAreRemoved(t *testing.T) {
 	removeLeftovers(path)
 	assert.NoFileExists(t, old)
 	assert.FileExists(t, young)
+}
+
+// successor prepares a client in the data directory of another process that still runs.
+func successor(t *testing.T, address, dir string, leaves time.Duration) *rig {
+	t.Helper()
+	return prepare(t, Options{Source: &bootstrap.ConfigSource{Endpoint: address}, Dir: dir, Predecessor: leaves})
+}
+
+func TestSuccessorBeginsWithTheFileAndWaitsForItsLock(t *testing.T) {
+	s := listen(t, "")
+	dir := t.TempDir()
+	parent := kept(t, s.address, dir).run()
+	p := s.accept()
+	p.depends([]string{"a"}, nil)
+	p.wants("a")
+	p.tell("a", 1001, 1)
+	parent.runs("a:1001[1]")
+	require.Eventually(t, func() bool {
+		state, err := readState(parent.keeper.path)
+		return err == nil && state != nil && len(state.services) == 1 && len(state.services[0].endpoints) == 1
+	}, within, time.Millisecond)
+
+	child := successor(t, s.address, dir, time.Hour).run()
+	child.runs("a:1001[1]")
+	assert.Equal(t, "disk", child.Status().State)
+	q := s.accept()
+	q.depends([]string{"a"}, nil)
+	q.wants("a")
+	q.tell("a", 1001, 1, 2)
+	child.runs("a:1001[1 2]")
+	begin := time.Now()
+	require.Never(t, func() bool { return child.Status().StateFileError != "" }, 100*time.Millisecond, time.Millisecond)
+	t.Logf("waited for the lock for %v", time.Since(begin))
+	assert.Zero(t, child.stat("persist_failures_total"))
+	assert.Zero(t, child.stat("persists_total"))
+
+	parent.stop()
+	require.Eventually(t, func() bool { return child.stat("persists_total") > 0 }, within, time.Millisecond)
+	state, err := readState(child.keeper.path)
+	require.NoError(t, err)
+	require.Len(t, state.services, 1)
+	assert.Len(t, state.services[0].endpoints, 2, "the successor's state is the last one")
+	assert.Zero(t, child.stat("persist_failures_total"))
+	child.logged("cannot be written", 0)
+}
+
+func TestPredecessorThatDoesNotLeaveIsAnErrorInTheEnd(t *testing.T) {
+	dir := t.TempDir()
+	one, endOne := keeping(dir)
+	defer endOne()
+	one.put(&state{Belong: "one"})
+	require.Eventually(t, func() bool { return one.snapshot().writes > 0 }, within, time.Millisecond)
+	two := newKeeper(dir, slog.New(slog.DiscardHandler))
+	two.again, two.yield, two.leave = time.Millisecond, time.Millisecond, 50*time.Millisecond
+	begin := time.Now()
+	endTwo := runKeeper(two)
+	defer endTwo()
+	two.put(&state{Belong: "two"})
+	require.Eventually(t, func() bool { return two.snapshot().failures > 0 }, within, time.Millisecond)
+	assert.GreaterOrEqual(t, time.Since(begin), two.leave)
+	assert.Contains(t, two.snapshot().err, "another samaritan keeps its state there")
+}
+
+func TestOtherErrorsThanTheLockAreNotPutDownToAPredecessor(t *testing.T) {
+	k := newKeeper(filepath.Join(t.TempDir(), "missing"), slog.New(slog.DiscardHandler))
+	k.leave = time.Hour
+	defer runKeeper(k)()
+	k.put(&state{Belong: "one"})
+	require.Eventually(t, func() bool { return k.snapshot().failures > 0 }, within, time.Millisecond)
 }

@@ -123,7 +123,7 @@ func prepare(t *testing.T, o Options) *rig {
 	c.timing.proven = time.Second
 	c.timing.reapply = 20 * time.Millisecond
 	if c.keeper != nil {
-		c.keeper.every, c.keeper.again = time.Millisecond, time.Millisecond
+		c.keeper.every, c.keeper.again, c.keeper.yield = time.Millisecond, time.Millisecond, time.Millisecond
 	}
 	r.Client = c
 	return r

@@ -31,6 +31,8 @@ type timing struct {
 	save time.Duration
 	// From a write that failed to the next try.
 	saveAgain time.Duration
+	// The same while a predecessor may still have the lock of the file.
+	saveYield time.Duration
 	// While the server is away, one line says so at these intervals. That the reason is
 	// another one now is said earlier, but not within this time.
 	remind, reason time.Duration
@@ -50,6 +52,7 @@ func defaultTiming() timing {
 		answer:      8 * time.Second,
 		save:        time.Second,
 		saveAgain:   10 * time.Second,
+		saveYield:   time.Second,
 		remind:      5 * time.Minute,
 		reason:      10 * time.Second,
 	}

@@ -90,6 +90,14 @@ func (l *Logger) SetLevel(name string) error {
 // Level is the level in force.
 func (l *Logger) Level() slog.Level { return l.level.Level() }
 
+// LevelName is the level in force by a name that SetLevel knows.
+func (l *Logger) LevelName() string {
+	if level := l.Level(); level != LevelQuiet {
+		return level.String()
+	}
+	return "QUIET"
+}
+
 // Dropped is how many lines could not be sent to a syslog server.
 func (l *Logger) Dropped() uint64 { return l.dropped.Load() }
 

@@ -73,3 +73,14 @@ func TestLevelChangesAtRunTimeAlsoForDerivedLoggers(t *testing.T) {
 	assert.Zero(t, l.Dropped())
 	assert.NoError(t, l.Close())
 }
+
+func TestLevelMovesByItsName(t *testing.T) {
+	for _, name := range []string{"DEBUG", "INFO", "WARING", "ERROR", "QUIET"} {
+		from, err := New(Options{Level: name})
+		require.NoError(t, err)
+		to, err := New(Options{})
+		require.NoError(t, err)
+		require.NoError(t, to.SetLevel(from.LevelName()))
+		assert.Equal(t, from.Level(), to.Level(), name)
+	}
+}

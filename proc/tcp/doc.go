@@ -16,6 +16,10 @@
 // Two more goroutines run per service: the health checks, and one that ends connections
 // to endpoints that were removed, when their time is over.
 //
+// The listener is in the first loop's epoll instance only while clients are to be accepted:
+// not before proc.Env.Gate is open, and not between Pause and Resume. Who comes meanwhile
+// waits in the backlog, which is that of all processes that have the socket.
+//
 // # Moving bytes
 //
 // A read that does not fill the loop's buffer of 64 KiB is copied: one recv, one send.

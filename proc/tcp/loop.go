@@ -10,7 +10,6 @@ import (
 
 	"samaritan/internal/eventloop"
 	"samaritan/internal/logging"
-	"samaritan/proc"
 )
 
 const (
@@ -257,10 +256,3 @@ func (l *loop) shutdown() {
 
 // settingsChanged wakes the loop, as timeouts may be nearer now.
 func (l *loop) settingsChanged() { l.post(func() {}) }
-
-// accepting is the part of a loop that accepts. One loop of a Proc does.
-type accepting struct {
-	listener *proc.Listener // nil: another loop accepts, or nobody does any more
-	fd       int
-	resume   int64 // when to accept again after a failure, 0: no failure
-}

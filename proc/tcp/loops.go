@@ -18,10 +18,11 @@ type loops struct {
 	failed chan struct{} // closed when a loop has failed
 	wg     sync.WaitGroup
 
-	mu   sync.Mutex // guards the following
-	ctx  context.Context
-	all  []*loop
-	errs []error
+	mu    sync.Mutex // guards the following
+	ctx   context.Context
+	all   []*loop
+	errs  []error
+	holds hold // accept nobody, 0: accept
 }
 
 // run starts the first loop.
@@ -30,12 +31,12 @@ func (g *loops) run(ctx context.Context, ln *proc.Listener) error {
 	if err != nil {
 		return err
 	}
-	if err := l.startAccepting(ln); err != nil {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := l.startAccepting(ln, g.holds != 0); err != nil {
 		l.close()
 		return err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	g.ctx, g.failed = ctx, make(chan struct{})
 	g.startLocked(l)
 	return nil

@@ -14,7 +14,7 @@ import (
 	"samaritan/proc/health"
 )
 
-// Proc serves one service as a stream of bytes. It implements proc.Proc.
+// Proc serves one service as a stream of bytes. It implements proc.Pauser.
 type Proc struct {
 	// immutable
 	name    string
@@ -47,6 +47,9 @@ func New(svc *config.Service, env proc.Env) (proc.Proc, error) {
 	}
 	p.monitor = health.New(health.Options{Log: env.Log, Changed: p.verdictsChanged})
 	p.loops.proc = p
+	if env.Gate != nil {
+		p.loops.holds = holdGate
+	}
 	p.apply(svc)
 	return p, nil
 }
@@ -88,6 +91,9 @@ func (p *Proc) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	running.Go(func() { _ = p.monitor.Run(working) })
 	running.Go(func() { p.endOverdue(working) })
+	if p.env.Gate != nil {
+		running.Go(func() { p.awaitGate(working) })
+	}
 	select {
 	case <-ctx.Done():
 		p.drain()
