@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"samaritan/internal/logging"
 	"samaritan/internal/stats"
 	"samaritan/proc"
 	"samaritan/proc/redis"
@@ -15,7 +16,7 @@ type handedState struct {
 	Restarts     uint64            `json:"restarts"`
 	Totals       []byte            `json:"totals"` // see stats.Snapshot
 	NextClientID int64             `json:"next_client_id"`
-	LogLevel     string            `json:"log_level"`
+	LogLevel     string            `json:"log_level,omitempty"` // when it is not that of the file
 	Services     map[string][]byte `json:"services,omitempty"` // see keeper
 }
 
@@ -40,7 +41,10 @@ func (d *process) exportState() ([]byte, error) {
 	}
 	s := handedState{
 		Restarts: d.restarter.restarts(), Totals: totals, NextClientID: redis.NextClientID(),
-		LogLevel: d.log.Level().String(), Services: map[string][]byte{},
+		Services: map[string][]byte{},
+	}
+	if level := d.log.LevelName(); d.levelIsOwn(level) {
+		s.LogLevel = level
 	}
 	d.eachProc(func(service string, p proc.Proc) {
 		k, ok := p.(keeper)
@@ -53,6 +57,13 @@ func (d *process) exportState() ([]byte, error) {
 		}
 	})
 	return json.Marshal(&s)
+}
+
+// levelIsOwn tells whether a level in force is not what the file says: it was set by hand.
+func (d *process) levelIsOwn(name string) bool {
+	ofFile, err := logging.ParseLevel(d.boot.Load().Proto.GetLog().GetLevel().String())
+	own, errOwn := logging.ParseLevel(name)
+	return err == nil && errOwn == nil && ofFile != own
 }
 
 func (d *process) exportUpdate(left int) ([]byte, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"samaritan/admin"
 	"samaritan/config"
@@ -21,6 +22,8 @@ type source struct {
 	store *config.Store
 
 	dir  string // for the state; set before the first client, empty: no state is kept
+	// predecessor is how long the process before may keep the state, 0: there is none.
+	predecessor time.Duration
 	part *part  // of the client
 
 	mu     sync.Mutex // guards the following
@@ -55,7 +58,7 @@ func (s *source) prepare(boot *config.Bootstrap) (*sourceChange, error) {
 	client, err := dynamic.New(dynamic.Options{
 		Source: p.DynamicSourceConfig, Instance: p.Instance,
 		Apply: func(services []*config.Service) error { return s.store.Apply(fromSource, services) },
-		Dir:   s.dir, Log: s.log.Logger, Version: version,
+		Dir:   s.dir, Log: s.log.Logger, Version: version, Predecessor: s.predecessor,
 	})
 	return &sourceChange{client: client}, err
 }
