@@ -381,10 +381,12 @@ func (c *Conn) Close(err error) {
 	}
 	c.flags |= flagClosed
 	l := c.loop
-	// The descriptor may live on in another process (hot restart), so closing it is
-	// not enough to take it out of the epoll set.
-	_ = epollCtl(l.epfd, syscall.EPOLL_CTL_DEL, c.fd, nil)
-	_ = syscall.Close(c.fd)
+	if c.flags&flagFrozen == 0 { // else it is somebody else's
+		// The descriptor may live on in another process (hot restart), so closing it is
+		// not enough to take it out of the epoll set.
+		_ = epollCtl(l.epfd, syscall.EPOLL_CTL_DEL, c.fd, nil)
+		_ = syscall.Close(c.fd)
+	}
 	s := &l.slots[c.slot]
 	s.conn = nil
 	s.gen++

@@ -4,7 +4,8 @@ import "syscall"
 
 // A connection moves between processes as a descriptor and the input that was read from
 // it and not consumed. The process that has it freezes it, so that nothing is read or
-// written any more, and then closes or thaws it; the other one adds it with that input.
+// written any more, and then closes both, or thaws it; the other one adds the descriptor
+// with that input.
 
 // AddWith is Add for a connection from which input was read elsewhere. The handler gets
 // it as if it came from the socket, in turns of 64 KiB, and nothing that comes from the
@@ -47,8 +48,9 @@ func (c *Conn) Backdate(nanoseconds int64) {
 }
 
 // Freeze stops everything that happens to the connection by itself: until Thaw the
-// socket is neither read nor written, and no method of the handler is called. So the
-// descriptor can be passed to another process: Close leaves alone what that does with it.
+// socket is neither read nor written, and no method of the handler is called but Closed.
+// The descriptor is the caller's until then, who may pass it to another process: it stays
+// open when the connection is closed, by whomever, and is to be closed by the caller then.
 //
 // It returns the input that was not consumed, with a reference taken: what it refers to
 // stays as it is until that is released, on the loop. False means that the connection

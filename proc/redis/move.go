@@ -34,8 +34,12 @@ type move struct {
 	closed bool
 }
 
-// departure is a client that is frozen, until it is known whose it is.
+// departure is a client that is frozen, until it is known whose it is. Until then it has
+// the descriptor, so that the number is not used anew while the client is given away, not
+// even when the service is stopped.
 type departure struct {
+	over atomic.Bool // done has been called
+
 	// immutable
 	s      *session
 	by     *workerMove
@@ -76,7 +80,14 @@ func (m *move) giveAll(ctx context.Context, give func(c proc.Client, done func(e
 }
 
 // done is called once it is known whose the client is. Any goroutine may call it.
-func (d *departure) done(err error) { d.s.w.loop.Post(func() { d.decided(err) }) }
+func (d *departure) done(err error) {
+	if d.over.Swap(true) {
+		return
+	}
+	if !d.s.w.loop.Post(func() { d.decided(err) }) {
+		closeFD(d.client.FD) // the loop has closed the rest
+	}
+}
 
 // add queues a frozen client; false means that no more are given away.
 func (m *move) add(d *departure) bool {

@@ -69,7 +69,8 @@ func (w *worker) beginMove(m *move) {
 			s.moving = moveNone // there is another one to ask
 		}
 	}
-	v.timer = w.loop.After(0, v.step)
+	v.timer = w.loop.After(moveTick, v.step)
+	v.kick()
 	w.mover = v
 	m.signal() // the last client may have gone before
 }
@@ -211,7 +212,7 @@ func (v *workerMove) freeze(s *session) bool {
 	s.stop |= stopMove
 	v.frozen++
 	if !v.add(d) {
-		d.decided(errMoveOver)
+		d.done(errMoveOver)
 	}
 	return true
 }
@@ -227,8 +228,10 @@ func (d *departure) decided(err error) {
 	}
 	switch {
 	case s.gone.Load(): // the service was stopped meanwhile
+		closeFD(d.client.FD)
 	case err == nil:
 		s.conn.Close(errMoved)
+		closeFD(d.client.FD)
 	case errors.Is(err, errMoveOver):
 		s.moveNot(moveNone)
 	default:
