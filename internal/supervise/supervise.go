@@ -3,8 +3,6 @@ package supervise
 import (
 	"log/slog"
 	"os"
-	"runtime"
-	"runtime/debug"
 
 	"golang.org/x/sys/unix"
 )
@@ -56,14 +54,8 @@ func Run(o Options) (exitCode int) {
 		o.Log.Error("cannot start the daemon", "error", err)
 		return exitUnknown
 	}
-	becomeSmall()
+	if err := becomeSmall(); err != nil {
+		o.Log.Warn("the supervisor takes more memory than it needs", "error", err)
+	}
 	return s.run()
-}
-
-// becomeSmall gives back what the start of the program took: the supervisor hardly
-// allocates, and is not in a hurry.
-func becomeSmall() {
-	runtime.GOMAXPROCS(1)
-	debug.SetGCPercent(10)
-	debug.FreeOSMemory()
 }
