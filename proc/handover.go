@@ -26,7 +26,8 @@ type Client struct {
 	FD int
 	// State is what the Proc knows about the client, in an encoding of its own.
 	State []byte
-	// Input was read from the socket and has not been taken up yet.
+	// Input was read from the socket and has not been taken up yet. It may be as large
+	// as one request.
 	Input []byte
 }
 
@@ -42,12 +43,13 @@ type Mover interface {
 	// give sends a client away. It is not called on a loop and may block; the socket is
 	// this Proc's until done is called, once, from any goroutine: with nil the client has
 	// been taken over and the Proc closes its descriptor, with an error it serves the
-	// client on, and does not offer it again.
+	// client on, and does not offer it again. State and Input are not to be touched any
+	// more when done has been called: they may be memory of a loop.
 	MoveClients(ctx context.Context, give func(c Client, done func(error)))
 
 	// Adopt makes ready to serve a client that comes from another process. With an
 	// error it has touched nothing. Else the socket is the Proc's, and is served from the
-	// call of begin on, which is called once. A client that has been adopted counts as
+	// call of begin on, which is called once; until then nothing is counted or held. A client that has been adopted counts as
 	// one, whatever the connection limit is.
 	Adopt(c Client) (begin func(), err error)
 }

@@ -24,7 +24,8 @@ const (
 // limit, and backs off when the process runs out of descriptors.
 //
 // Run accepts on one goroutine. Who polls sockets by himself uses Open and Take in its
-// place. SetLimit, Release and the counters may be used from any goroutine.
+// place. SetLimit, Release, Adopt, Pause, Resume and the counters may be used from any
+// goroutine.
 type Listener struct {
 	// immutable
 	ln      net.Listener
@@ -41,8 +42,10 @@ type Listener struct {
 	active     atomic.Int64
 	restricted atomic.Uint64
 
+	gate      gate
 	closeOnce sync.Once
 	closed    atomic.Bool
+	done      chan struct{}           // closed by Close
 	file      atomic.Pointer[os.File] // a duplicate of ln's descriptor, while Run accepts
 	reserve   int                     // a descriptor kept back to turn clients away with when there are no more, -1: none
 }
@@ -50,7 +53,7 @@ type Listener struct {
 // NewListener wraps a bound listener (TCP or unix). Clients over the limit are sent
 // refusal, in the words of their protocol, and closed; nothing is sent when it is empty.
 func NewListener(ln net.Listener, limit int, refusal string, log *slog.Logger) *Listener {
-	l := &Listener{ln: ln, refusal: []byte(refusal), log: log, reserve: openReserve()}
+	l := &Listener{ln: ln, refusal: []byte(refusal), log: log, reserve: openReserve(), done: make(chan struct{})}
 	l.SetLimit(limit)
 	return l
 }
@@ -75,6 +78,7 @@ func (l *Listener) Release() { l.active.Add(-1) }
 func (l *Listener) Close() {
 	l.closeOnce.Do(func() {
 		l.closed.Store(true) // before the descriptors go: it is what Run looks at
+		close(l.done)
 		_ = l.ln.Close()
 		l.closeFile()
 	})
@@ -116,20 +120,13 @@ func (l *Listener) Run(ctx context.Context, serve func(fd int)) error {
 	defer context.AfterFunc(ctx, l.Close)()
 	defer l.Close()
 	for {
-		fd, err := accept(raw)
+		err := l.accept(raw, serve)
 		switch {
 		case l.closed.Load():
-			if err == nil {
-				_ = syscall.Close(fd)
-			}
 			return nil
-		case err == nil:
-			l.backoff = 0
-			if l.admit(fd) {
-				setSocketOptions(fd)
-				serve(fd)
-			}
-		case errors.Is(err, syscall.ECONNABORTED), errors.Is(err, syscall.EINTR):
+		case err == nil, errors.Is(err, syscall.ECONNABORTED), errors.Is(err, syscall.EINTR):
+		case errors.Is(err, errPaused):
+			l.awaitResume()
 		default:
 			if !wait(ctx, l.cannotAccept(raw, err)) {
 				return nil
@@ -174,7 +171,12 @@ func (l *Listener) refuseOne(raw syscall.RawConn) {
 		return
 	}
 	l.dropReserve()
+	l.gate.Lock()
+	defer l.gate.Unlock()
 	_ = raw.Control(func(s uintptr) {
+		if l.gate.paused {
+			return
+		}
 		if fd, _, err := syscall.Accept4(int(s), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC); err == nil {
 			l.turnAway(fd)
 		}
@@ -197,17 +199,40 @@ func openReserve() int {
 	return fd
 }
 
-// accept waits for a client in the runtime's poller but takes the socket raw, so
-// that it never gets into that poller itself.
-func accept(raw syscall.RawConn) (fd int, err error) {
+// accept waits for a client in the runtime's poller but takes the socket raw, so that it
+// never gets into that poller itself.
+func (l *Listener) accept(raw syscall.RawConn, serve func(fd int)) (err error) {
 	cerr := raw.Read(func(s uintptr) bool {
-		fd, _, err = syscall.Accept4(int(s), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
+		err = l.acceptNow(int(s), serve)
 		return !errors.Is(err, syscall.EAGAIN)
 	})
 	if cerr != nil {
-		return -1, cerr
+		return cerr
 	}
-	return fd, err
+	return err
+}
+
+// acceptNow takes one client, if there is one and accepting is not paused.
+func (l *Listener) acceptNow(socket int, serve func(fd int)) error {
+	l.gate.Lock()
+	defer l.gate.Unlock()
+	if l.gate.paused {
+		return errPaused
+	}
+	fd, _, err := syscall.Accept4(socket, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
+	switch {
+	case err != nil:
+		return err
+	case l.closed.Load():
+		_ = syscall.Close(fd)
+		return nil
+	}
+	l.backoff = 0
+	if l.admit(fd) {
+		setSocketOptions(fd)
+		serve(fd)
+	}
+	return nil
 }
 
 // setSocketOptions turns Nagle's algorithm off and TCP keepalive on; on a unix

@@ -30,7 +30,7 @@ type inheritance struct {
 // inherit connects to the process that has started this one, if one has, and gets the
 // listening sockets. A parent that is gone leaves what came so far.
 func (d *process) inherit(ctx context.Context) error {
-	p, err := hotrestart.Inherit(ctx, version)
+	p, err := hotrestart.Inherit(ctx, version, sessionsVersion)
 	if errors.Is(err, hotrestart.ErrNoParent) {
 		d.log.Warn("the process before has gone already, this is a start like any other", "reason", err)
 		return nil
@@ -104,7 +104,7 @@ func (d *process) takeOver(ctx context.Context) {
 	}
 	d.importState(state)
 	d.begin(door)
-	if err := p.Taken(d.names()); err != nil {
+	if err := p.Taken(); err != nil {
 		d.log.Warn("the process before does not know that this one serves", "error", err)
 	}
 	d.log.Info("took over", "pid", d.heir.welcome.PID)

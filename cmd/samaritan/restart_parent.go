@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"time"
 
 	"samaritan/hotrestart"
@@ -31,19 +32,25 @@ type welcome struct {
 
 // successor is the process to start: the binary that is at our path now, with our
 // arguments.
-func (d *process) successor(path string) hotrestart.Start {
+func (d *process) successor(path string) (hotrestart.Start, error) {
+	cmd := exec.Cmd{Env: os.Environ()}
+	err := supervise.Pass(&cmd)
 	return hotrestart.Start{
-		Dir: d.o.data, Path: path, Args: os.Args[1:], Env: os.Environ(),
-		ExtraFiles: supervise.Files(), Stdout: os.Stdout, Stderr: os.Stderr,
-		Version: version, Check: checkTimeout, AckTimeout: ackTimeout,
+		Dir: d.o.data, Path: path, Args: os.Args[1:], Env: cmd.Env,
+		ExtraFiles: cmd.ExtraFiles, Stdout: os.Stdout, Stderr: os.Stderr,
+		Version: version, Sessions: sessionsVersion,
+		Check: checkTimeout, AckTimeout: ackTimeout,
 		Log: d.log.With("component", "hotrestart"),
-	}
+	}, err
 }
 
 // raise starts the new process and returns it when it is ready to take over.
 func (r *restarter) raise(ctx context.Context) (*hotrestart.Successor, error) {
 	begin := time.Now()
-	start := r.d.successor(r.path)
+	start, err := r.d.successor(r.path)
+	if err != nil {
+		return nil, err
+	}
 	if err := hotrestart.Check(ctx, start); err != nil {
 		return nil, err
 	}

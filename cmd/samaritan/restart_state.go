@@ -10,11 +10,15 @@ import (
 	"samaritan/proc/redis"
 )
 
+// sessionsVersion is raised when a process cannot take over the clients of one that has a
+// lower version. It has not been so far.
+const sessionsVersion = 1
+
 // handedState is what a process knows that the next one has to know, too. Fields may be
 // added; one that is missing is not taken over.
 type handedState struct {
 	Restarts     uint64            `json:"restarts"`
-	Totals       []byte            `json:"totals"` // see stats.Snapshot
+	Totals       []byte            `json:"totals"` // see stats.Totals
 	NextClientID int64             `json:"next_client_id"`
 	LogLevel     string            `json:"log_level,omitempty"` // when it is not that of the file
 	Services     map[string][]byte `json:"services,omitempty"` // see keeper
@@ -35,12 +39,8 @@ type keeper interface {
 
 // exportState is called when nothing new begins here any more.
 func (d *process) exportState() ([]byte, error) {
-	totals, err := d.totals()
-	if err != nil {
-		return nil, err
-	}
 	s := handedState{
-		Restarts: d.restarter.restarts(), Totals: totals, NextClientID: redis.NextClientID(),
+		Restarts: d.restarter.restarts(), Totals: d.totals(), NextClientID: redis.NextClientID(),
 		Services: map[string][]byte{},
 	}
 	if level := d.log.LevelName(); d.levelIsOwn(level) {
@@ -51,10 +51,12 @@ func (d *process) exportState() ([]byte, error) {
 		if !ok {
 			return
 		}
-		if s.Services[service], err = k.ExportState(); err != nil {
+		known, err := k.ExportState()
+		if err != nil {
 			d.log.Warn("the new process does not learn what this one knows", "service", service, "error", err)
-			delete(s.Services, service)
+			return
 		}
+		s.Services[service] = known
 	})
 	return json.Marshal(&s)
 }
@@ -67,15 +69,11 @@ func (d *process) levelIsOwn(name string) bool {
 }
 
 func (d *process) exportUpdate(left int) ([]byte, error) {
-	totals, err := d.totals()
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(&handedUpdate{Totals: totals, Clients: left})
+	return json.Marshal(&handedUpdate{Totals: d.totals(), Clients: left})
 }
 
 // totals are all counters, with those of the processes before.
-func (d *process) totals() ([]byte, error) { return stats.Snapshot(d.sources()) }
+func (d *process) totals() []byte { return stats.Totals(d.sources()) }
 
 // importState takes over what another process has exported. What cannot be used is
 // said, and is no reason not to serve.

@@ -41,6 +41,8 @@ const (
 	flagLinger                 // all is written; waiting for the peer to end its side
 	flagReader                 // is in loop.readers
 	flagWriter                 // is in loop.writers
+	flagFed                    // has input in fed
+	flagFrozen                 // see Freeze
 )
 
 // Conn is a connection that a loop owns.
@@ -57,6 +59,7 @@ type Conn struct {
 	in       *Buf   // unconsumed input, nil when there is none
 	inOff    int    // where it begins
 	need     int    // bytes that the next frame still needs at least
+	fed      []byte // input that was read elsewhere and comes before the socket's
 	out      queue
 	notifyAt int
 	outHint  int    // bytes of the last complete write, to size the next buffer
@@ -138,7 +141,7 @@ func (c *Conn) ready(events uint32) {
 		c.flags &^= flagShort
 		c.markDirty()
 	}
-	if events&(syscall.EPOLLIN|broken) != 0 && c.flags&(flagPaused|flagEOF) == 0 {
+	if events&(syscall.EPOLLIN|broken) != 0 && c.flags&(flagPaused|flagEOF|flagFed) == 0 {
 		if c.expected() > largeFrame {
 			c.awaitRead()
 		} else {
@@ -341,6 +344,9 @@ func (c *Conn) Resume() {
 	}
 	c.flags &^= flagPaused
 	c.markDirty()
+	if c.flags&flagFed != 0 {
+		c.awaitRead()
+	}
 	// Even without input now: Data may be running, and is yet to leave some.
 	if c.flags&flagResumed == 0 {
 		c.flags |= flagResumed
@@ -350,7 +356,7 @@ func (c *Conn) Resume() {
 
 func (c *Conn) redeliver() {
 	c.flags &^= flagResumed
-	if c.flags&(flagClosed|flagPaused) != 0 || c.in == nil {
+	if c.flags&(flagClosed|flagPaused|flagFrozen) != 0 || c.in == nil {
 		return
 	}
 	c.deliver(c.in)
@@ -364,8 +370,8 @@ func (c *Conn) Buffered() int {
 	return len(c.in.B) - c.inOff
 }
 
-// Unread is the number of bytes that wait in the socket to be read.
-func (c *Conn) Unread() int { return sysUnread(c.fd) }
+// Unread is the number of bytes that wait to be read, in the socket or before it.
+func (c *Conn) Unread() int { return sysUnread(c.fd) + len(c.fed) }
 
 // Close ends the connection at once; queued output is lost. The handler's Closed is
 // called before Close returns. Closing twice does nothing.
@@ -375,10 +381,12 @@ func (c *Conn) Close(err error) {
 	}
 	c.flags |= flagClosed
 	l := c.loop
-	// The descriptor may live on in another process (hot restart), so closing it is
-	// not enough to take it out of the epoll set.
-	_ = epollCtl(l.epfd, syscall.EPOLL_CTL_DEL, c.fd, nil)
-	_ = syscall.Close(c.fd)
+	if c.flags&flagFrozen == 0 { // else it is somebody else's
+		// The descriptor may live on in another process (hot restart), so closing it is
+		// not enough to take it out of the epoll set.
+		_ = epollCtl(l.epfd, syscall.EPOLL_CTL_DEL, c.fd, nil)
+		_ = syscall.Close(c.fd)
+	}
 	s := &l.slots[c.slot]
 	s.conn = nil
 	s.gen++
@@ -400,8 +408,8 @@ var errFlushed = errors.New("closed by this side")
 // CloseFlushed stops reading and ends the connection when all queued output is
 // written. When the peer has sent more than was read, the connection lingers for a
 // moment, so that the output is not lost to a reset; the handler hears nothing but
-// Closed by then. It shuts the socket down for writing, so it is not for a
-// descriptor that lives on in another process: that takes Close.
+// Closed by then. It shuts the socket down for writing, so it does nothing while the
+// connection is frozen, and a descriptor that lives on in another process takes Close.
 func (c *Conn) CloseFlushed() {
 	if c.flags&flagClosed != 0 {
 		return

@@ -142,7 +142,7 @@ func (c *Conn) markDirty() {
 // epoll's interest up to date.
 func (c *Conn) flush() {
 	c.flags &^= flagDirty
-	if c.flags&flagClosed != 0 {
+	if c.flags&(flagClosed|flagFrozen) != 0 {
 		return
 	}
 	if c.out.pending > 0 && c.flags&flagShort == 0 {
@@ -157,7 +157,7 @@ func (c *Conn) flush() {
 
 // flushed sees to what depends on how much output is left.
 func (c *Conn) flushed() {
-	if c.flags&flagClosed != 0 {
+	if c.flags&(flagClosed|flagFrozen) != 0 {
 		return
 	}
 	if c.out.pending > 0 && c.flags&flagShort == 0 {
@@ -225,13 +225,7 @@ func (c *Conn) writeOnce(limit int) int {
 
 // watch tells epoll what the connection waits for, if that has changed.
 func (c *Conn) watch() {
-	var want uint32
-	if c.flags&(flagPaused|flagEOF) == 0 || c.flags&flagLinger != 0 {
-		want |= syscall.EPOLLIN
-	}
-	if c.flags&flagShort != 0 {
-		want |= syscall.EPOLLOUT
-	}
+	want := c.wanted()
 	if want == c.interest {
 		return
 	}
@@ -241,4 +235,15 @@ func (c *Conn) watch() {
 	if e := epollCtl(l.epfd, syscall.EPOLL_CTL_MOD, c.fd, &ev); e != 0 {
 		c.Close(e)
 	}
+}
+
+// wanted is what epoll has to watch for.
+func (c *Conn) wanted() (events uint32) {
+	if c.flags&(flagPaused|flagEOF|flagFed) == 0 || c.flags&flagLinger != 0 {
+		events |= syscall.EPOLLIN
+	}
+	if c.flags&flagShort != 0 {
+		events |= syscall.EPOLLOUT
+	}
+	return events
 }

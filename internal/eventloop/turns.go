@@ -74,8 +74,11 @@ func (c *Conn) awaitWrite() {
 // readTurn reads once and returns how many bytes came.
 func (c *Conn) readTurn() int {
 	c.flags &^= flagReader
-	if c.flags&(flagClosed|flagPaused|flagEOF) != 0 {
+	switch {
+	case c.flags&(flagClosed|flagPaused|flagEOF|flagFrozen) != 0:
 		return 0
+	case c.flags&flagFed != 0:
+		return c.feed(turnBytes)
 	}
 	return c.read(turnBytes)
 }
@@ -83,7 +86,7 @@ func (c *Conn) readTurn() int {
 // writeTurn writes the connection's part and returns how many bytes that were.
 func (c *Conn) writeTurn() int {
 	c.flags &^= flagWriter
-	if c.flags&flagClosed != 0 {
+	if c.flags&(flagClosed|flagFrozen) != 0 {
 		return 0
 	}
 	n := c.write(turnBytes)

@@ -36,6 +36,7 @@ func Gather(sources []Source) *Snapshot {
 			g.ask(src)
 		}
 	}
+	g.attach()
 	return &Snapshot{samples: g.samples, bad: g.bad}
 }
 
@@ -113,11 +114,14 @@ func appendNumber(dst []byte, v float64) []byte {
 
 type sampleKey struct{ service, name, command, endpoint string }
 
+func (s *Sample) key() sampleKey { return sampleKey{s.Service, s.Name, s.Command, s.Endpoint} }
+
 // gatherer is the state of one Gather call.
 type gatherer struct {
 	index   map[sampleKey]int
 	samples []Sample
-	owned   []bool // per sample: Hist is a copy of ours and may change
+	owned   []bool   // per sample: Hist is a copy of ours and may change
+	waiting []Sample // those that are attached to others
 	bad     uint64
 }
 
@@ -141,7 +145,11 @@ func (g *gatherer) add(s Sample) {
 		g.bad++
 		return
 	}
-	key := sampleKey{s.Service, s.Name, s.Command, s.Endpoint}
+	if s.Attached {
+		g.waiting = append(g.waiting, s)
+		return
+	}
+	key := s.key()
 	i, ok := g.index[key]
 	if !ok {
 		g.index[key] = len(g.samples)
@@ -151,6 +159,16 @@ func (g *gatherer) add(s Sample) {
 	}
 	if !g.merge(i, &s) {
 		g.bad++
+	}
+}
+
+// attach adds what is attached to what there is.
+func (g *gatherer) attach() {
+	for k := range g.waiting {
+		s := &g.waiting[k]
+		if i, ok := g.index[s.key()]; ok && !g.merge(i, s) {
+			g.bad++
+		}
 	}
 }
 

@@ -9,7 +9,9 @@
 // same name. A snapshot renders as text ([Snapshot.WriteText]) and, through
 // [Collector], as Prometheus metrics.
 //
-// The package keeps no state between scrapes, starts no goroutine and imports
+// [Totals] and [Carried] let counters go on in a process that takes over.
+//
+// Else the package keeps no state between scrapes. It starts no goroutine and imports
 // no other package of this module.
 package stats
 
@@ -52,6 +54,9 @@ type Sample struct {
 	// Scale is what one unit of Hist is worth in the unit of the name: 0.001
 	// for microseconds under a name in _ms. 0 means 1.
 	Scale float64
+	// Attached samples add to one that another source reports, and are left out when none
+	// does.
+	Attached bool
 	// Help is the Prometheus help text; "" gives one made from the name.
 	Help string
 }

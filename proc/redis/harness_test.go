@@ -35,6 +35,7 @@ type proxyOptions struct {
 	drain          time.Duration
 	check          *hc.HealthCheck
 	log            io.Writer // the test's output when nil
+	gate           <-chan struct{}
 }
 
 // testProxy is a Proc that serves on a free loopback port.
@@ -61,7 +62,7 @@ func startProxy(t testing.TB, o proxyOptions, seeds ...string) *testProxy {
 	var lc net.ListenConfig
 	env := proc.Env{
 		Listen: lc.Listen, Loops: group, Log: slog.New(slog.NewTextHandler(cmp.Or(o.log, t.Output()), nil)),
-		Drain: max(o.drain, time.Second), Version: "test",
+		Drain: max(o.drain, time.Second), Version: "test", Gate: o.gate,
 	}
 	built, err := New(svc, env)
 	require.NoError(t, err)

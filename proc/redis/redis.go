@@ -28,9 +28,6 @@ const refusal = "-ERR max number of clients reached\r\n"
 // the slot map has no answer.
 const firstMapWait = time.Second
 
-// clientIDs numbers the client connections of the process.
-var clientIDs atomic.Int64
-
 // Proc serves one Redis service. It implements proc.Proc.
 type Proc struct {
 	// immutable
@@ -50,6 +47,7 @@ type Proc struct {
 	dials    sync.WaitGroup
 	laters   sync.WaitGroup // what sessions have asked of other loops, and the end of a HOTKEYS session
 	tracking tracking
+	moving   sync.Mutex // held by MoveClients
 
 	// set by Run before anything uses them
 	ctx      context.Context
@@ -57,8 +55,12 @@ type Proc struct {
 	listener *proc.Listener
 	bound    atomic.Bool
 
+	pausing sync.Mutex // guards the following
+	paused  bool
+
 	mu      sync.Mutex // guards the following
 	workers map[*eventloop.Loop]*worker
+	ending  bool // there will be no more of them
 }
 
 // New makes the Proc of a Redis service; it is a proc.Builder.
@@ -88,8 +90,7 @@ func (p *Proc) Run(ctx context.Context) error {
 	// The topology and the dials go on while requests drain: they have their own end.
 	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	defer p.cancel()
-	p.listener = proc.NewListener(ln, int(p.svc.Load().Config.GetListener().GetConnectionLimit()), refusal, p.env.Log)
-	p.bound.Store(true)
+	p.bind(proc.NewListener(ln, int(p.svc.Load().Config.GetListener().GetConnectionLimit()), refusal, p.env.Log))
 
 	var running sync.WaitGroup
 	running.Go(func() { p.topology.Run(p.ctx) })
@@ -98,6 +99,7 @@ func (p *Proc) Run(ctx context.Context) error {
 	accepted := make(chan error, 1)
 	running.Go(func() {
 		p.awaitFirstMap(ctx)
+		p.awaitGate(ctx)
 		accepted <- p.listener.Run(ctx, p.serve)
 	})
 
@@ -142,12 +144,13 @@ func (p *Proc) serve(fd int) {
 	}
 }
 
-// worker returns the service's worker on a loop, made on first use.
+// worker returns the service's worker on a loop, made on first use; nil when it is too late
+// for that.
 func (p *Proc) worker(l *eventloop.Loop) *worker {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := p.workers[l]
-	if w == nil {
+	if w == nil && !p.ending {
 		w = newWorker(p, l)
 		p.workers[l] = w
 		l.Post(w.start)
@@ -180,6 +183,9 @@ func (p *Proc) publish(m *cluster.Map) {
 
 // drain lets the sessions finish what is in flight and then closes everything.
 func (p *Proc) drain() {
+	p.mu.Lock()
+	p.ending = true
+	p.mu.Unlock()
 	workers := p.allWorkers()
 	p.each((*worker).drain)
 	timeout := time.NewTimer(p.env.Drain)

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // stopBits are the reasons for which a session does not parse its next request.
-type stopBits uint8
+type stopBits uint16
 
 const (
 	stopMap    stopBits = 1 << iota // in flight on an older slot map, or in another protocol version
@@ -21,6 +22,7 @@ const (
 	stopWindow                      // the node of its next request has too much outstanding
 	stopFilter                      // a filter works on its next request
 	stopEnd                         // it ends when its replies are out
+	stopMove                        // it is to move to another process, or on its way
 )
 
 // sessionState is what a client has told about itself and what it has switched: all
@@ -60,6 +62,7 @@ type session struct {
 	stuck      int64    // loop time since which output is known to wait, 0: none waits
 	caller     uint32   // see callerNumber, 0: to be found out
 	stop       stopBits
+	moving     moveStep
 	gone       atomic.Bool      // its connection is closed; for goroutines that work for it
 	overflowed bool             // about to be closed for what it does not take
 	held       *heldRequest     // waits for a filter that works on it
@@ -73,13 +76,18 @@ func newSession(w *worker, fd int, id int64) *session {
 }
 
 func (s *session) open(conn *eventloop.Conn) {
+	s.state.Created = time.Now()
+	s.w.stats.downstream.opened++
+	s.join(conn)
+}
+
+// join makes the session one of its worker's.
+func (s *session) join(conn *eventloop.Conn) {
 	w := s.w
 	s.conn = conn
-	s.state.Created = time.Now()
 	s.index = len(w.sessions)
 	w.sessions = append(w.sessions, s)
 	conn.CountBytes(&w.stats.downstream.bytes)
-	w.stats.downstream.opened++
 }
 
 // Data takes up requests until they are all taken up or something holds the session
@@ -172,7 +180,7 @@ func (s *session) EOF() { s.finish() }
 func (s *session) Flushed() { s.allow(stopOutput) }
 
 // Closed lets go of everything. Requests in flight stay in line at their nodes.
-func (s *session) Closed(error) {
+func (s *session) Closed(err error) {
 	w := s.w
 	s.gone.Store(true)
 	s.returnParser()
@@ -190,9 +198,13 @@ func (s *session) Closed(error) {
 	w.sessions[s.index].index = s.index
 	w.sessions[last] = nil
 	w.sessions = w.sessions[:last]
-	w.stats.downstream.closed++
-	w.stats.downstream.lifetime.Observe(uint64(time.Since(s.state.Created) / time.Second))
-	w.proc.listener.Release()
+	if errors.Is(err, errMoved) {
+		w.stats.downstream.movedOut++
+	} else {
+		w.stats.downstream.closed++
+		w.stats.downstream.lifetime.Observe(uint64(time.Since(s.state.Created) / time.Second))
+	}
+	w.release()
 	w.checkDrained()
 }
 
@@ -324,6 +336,8 @@ func (s *session) reconsider() {
 	switch {
 	case s.stop&stopEnd != 0:
 		s.conn.CloseFlushed()
+	case s.stop&stopMove != 0:
+		s.w.mover.kick()
 	case s.w.draining:
 		s.finishIfIdle()
 	}
@@ -374,6 +388,9 @@ func (s *session) finishIfIdle() {
 func (s *session) expire(now int64) {
 	idle := int64(s.w.settings.idleTimeout)
 	c := s.conn
+	if c.Frozen() {
+		return // it may be another process's by now
+	}
 	if c.Pending() == 0 {
 		s.stuck = 0
 	} else if s.stuck == 0 {

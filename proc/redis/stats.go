@@ -15,6 +15,7 @@ type workerStats struct {
 	downstream struct {
 		bytes                 eventloop.Bytes
 		opened, closed        uint64
+		movedIn, movedOut     uint64          // neither opened nor closed here
 		lifetime              stats.Histogram // seconds
 		protocolErrors        uint64
 		overflows             uint64 // closed because far too much output waited
@@ -175,6 +176,8 @@ func (s *snapshot) emitTo(e emitter) {
 	d, u := &s.downstream, &s.upstream
 	e.counter("downstream.cx_total", d.opened)
 	e.counter("downstream.cx_destroy_total", d.closed)
+	e.counter("downstream.cx_moved_in", d.movedIn)
+	e.counter("downstream.cx_moved_out", d.movedOut)
 	e.gauge("downstream.cx_active", s.sessions)
 	e.histogram("downstream.cx_length_sec", "", &d.lifetime, 1)
 	e.counter("downstream.cx_rx_bytes_total", d.bytes.Read)

@@ -25,8 +25,9 @@ type worker struct {
 	ended     bool          // nothing may be dialled any more
 	drained   chan struct{} // closed when draining and the last session is gone
 	sweeper   *eventloop.Timer
-	unhurried bool // the next sweep is not soon
-	cursor    int  // next session to be swept
+	unhurried bool        // the next sweep is not soon
+	cursor    int         // next session to be swept
+	mover     *workerMove // nil while no clients are given away
 
 	set       keySet         // scratch of the keys of a command
 	wholes    [][]whole      // lists handed back
@@ -120,7 +121,15 @@ func (w *worker) serve(fd int, id int64) {
 		}
 	}
 	closeFD(fd)
+	w.release()
+}
+
+// release counts a client out.
+func (w *worker) release() {
 	w.proc.listener.Release()
+	if w.mover != nil && len(w.sessions) == 0 {
+		w.mover.signal() // it may have been the last one
+	}
 }
 
 // setMap takes up a new slot map. Nodes that are not in it end when their last

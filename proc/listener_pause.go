@@ -1,0 +1,60 @@
+package proc
+
+import (
+	"errors"
+	"sync"
+	"time"
+)
+
+// errPaused is why nobody is accepted while the listener is paused.
+var errPaused = errors.New("accepting is paused")
+
+// pausedTake is how long Take asks its caller to wait while the listener is paused.
+const pausedTake = 20 * time.Millisecond
+
+// gate is held by who accepts, from the system call until the client has been handed over.
+type gate struct {
+	sync.Mutex               // guards the following
+	paused     bool          //
+	opened     chan struct{} // closed by Resume, nil unless paused
+}
+
+// Pause stops accepting and returns when nobody is being accepted any more: Run calls
+// serve no more, Take returns no client. The address stays bound, and clients wait in the
+// backlog. It may be called at any time, also before Run or Open, but not from serve.
+func (l *Listener) Pause() {
+	l.gate.Lock()
+	defer l.gate.Unlock()
+	if !l.gate.paused {
+		l.gate.paused, l.gate.opened = true, make(chan struct{})
+	}
+}
+
+// Resume undoes any number of Pause. Who uses Take finds the clients that have waited with
+// the first one after that.
+func (l *Listener) Resume() {
+	l.gate.Lock()
+	defer l.gate.Unlock()
+	if l.gate.paused {
+		close(l.gate.opened)
+		l.gate.paused, l.gate.opened = false, nil
+	}
+}
+
+// awaitResume waits until the listener is not paused, or closed.
+func (l *Listener) awaitResume() {
+	l.gate.Lock()
+	opened := l.gate.opened
+	l.gate.Unlock()
+	if opened == nil {
+		return
+	}
+	select {
+	case <-opened:
+	case <-l.done:
+	}
+}
+
+// Adopt counts a client in that was accepted elsewhere, whatever the limit is. It takes
+// one Release like any other.
+func (l *Listener) Adopt() { l.active.Add(1) }
