@@ -17,6 +17,9 @@ type CrowdOptions struct {
 	// the link before has failed.
 	Dial []func() (Link, error)
 
+	// Name keeps the keys of the crowd apart from those of others in the same cluster.
+	Name int
+
 	// Seed is that of all random choices.
 	Seed uint64
 
@@ -48,7 +51,7 @@ type Crowd struct {
 
 // NewCrowd starts nothing.
 func NewCrowd(o CrowdOptions) *Crowd {
-	c := &Crowd{options: o, tally: &tally{}, keys: keyspace{tags: slotTags()}, gate: &sync.RWMutex{}}
+	c := &Crowd{options: o, tally: &tally{}, keys: keyspace{tags: slotTags(), round: o.Name}, gate: &sync.RWMutex{}}
 	c.tally.reset()
 	for id, dial := range o.Dial {
 		w := &worker{

@@ -20,7 +20,7 @@ import (
 const replyLimit = 2*RequestTimeout + time.Second
 
 // errHang says that a reply was not there in time.
-var errHang = fmt.Errorf("no reply within %v", replyLimit)
+var errHang = errors.New("no reply in time")
 
 // Link is a client's way to the daemon. Errors are those of the way itself; the
 // link has to be closed then. It is not safe for concurrent use.
@@ -34,20 +34,21 @@ type Link interface {
 // rawLink is a connection of testredis.
 type rawLink struct {
 	conn  *testredis.Conn
+	limit time.Duration
 	timer *time.Timer // closes conn
 	hung  atomic.Bool
 	count *atomic.Int64 // open connections of the load
 }
 
-// DialRaw connects a socket, and says once which version of RESP it wants. Replies that
-// take longer than some seconds close it. open counts it while it is open.
-func DialRaw(addr string, proto int, open *atomic.Int64) (Link, error) {
+// DialRaw connects a socket, and says once which version of RESP it wants. It is closed when
+// replies take longer than the limit, which is 10 s at most. open counts it while it is open.
+func DialRaw(addr string, proto int, limit time.Duration, open *atomic.Int64) (Link, error) {
 	conn, err := testredis.Dial(addr)
 	if err != nil {
 		return nil, err
 	}
-	l := &rawLink{conn: conn, count: open}
-	l.timer = time.AfterFunc(replyLimit, l.hang)
+	l := &rawLink{conn: conn, limit: limit, count: open}
+	l.timer = time.AfterFunc(limit, l.hang)
 	open.Add(1)
 	if _, err := conn.Do("HELLO", proto); err != nil {
 		return nil, errors.Join(fmt.Errorf("HELLO: %w", err), l.Close())
@@ -63,7 +64,7 @@ func (l *rawLink) hang() {
 }
 
 func (l *rawLink) Exchange(cmds [][]any, each func(i int, v any)) error {
-	l.timer.Reset(replyLimit)
+	l.timer.Reset(l.limit)
 	defer l.timer.Stop()
 	if err := l.conn.Send(cmds...); err != nil {
 		return l.reason(err)

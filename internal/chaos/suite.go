@@ -178,7 +178,7 @@ func (s *Suite) hireOne(id int, dial func() (Link, error), next func(*worker) []
 
 // rawTo returns what dials a raw connection.
 func (s *Suite) rawTo(addr string, proto int) func() (Link, error) {
-	return func() (Link, error) { return DialRaw(addr, proto, s.conns) }
+	return func() (Link, error) { return DialRaw(addr, proto, replyLimit, s.conns) }
 }
 
 // Env returns what faults act on.

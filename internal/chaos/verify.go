@@ -65,7 +65,7 @@ func (s *Suite) ask(cmds [][]any, each func(i int, v any) error) error {
 // ask sends commands over a connection of its own, and stops after the first error
 // that each returns.
 func ask(addr string, open *atomic.Int64, cmds [][]any, each func(i int, v any) error) error {
-	l, err := DialRaw(addr, 2, open)
+	l, err := DialRaw(addr, 2, replyLimit, open)
 	if err != nil {
 		return err
 	}

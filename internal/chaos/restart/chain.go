@@ -18,8 +18,8 @@ const (
 	// newcomerCount is how many newcomers there are at a time.
 	newcomerCount = 3
 
-	// replyLimit is how long clients of libraries wait.
-	replyLimit = 10 * time.Second
+	// replyLimit is how long a client waits.
+	replyLimit = 9 * time.Second
 
 	// byAdminEvery is of which restarts one is asked for by the admin server.
 	byAdminEvery = 4
@@ -136,11 +136,11 @@ func (c *chain) dials() (dials []func() (chaos.Link, error)) {
 		proto int64
 		dial  func() (chaos.Link, error)
 	}{
-		{"raw RESP2", 2, func() (chaos.Link, error) { return chaos.DialRaw(c.addr, 2, &c.open) }},
-		{"raw RESP3", 3, func() (chaos.Link, error) { return chaos.DialRaw(c.addr, 3, &c.open) }},
+		{"raw RESP2", 2, func() (chaos.Link, error) { return chaos.DialRaw(c.addr, 2, replyLimit, &c.open) }},
+		{"raw RESP3", 3, func() (chaos.Link, error) { return chaos.DialRaw(c.addr, 3, replyLimit, &c.open) }},
 		{"go-redis", 3, func() (chaos.Link, error) { return chaos.DialSticky(c.addr, &c.open), nil }},
 		{"rueidis", 3, func() (chaos.Link, error) { return dialRueidis(c.addr, replyLimit) }},
-		{"raw RESP2", 2, func() (chaos.Link, error) { return chaos.DialRaw(c.addr, 2, &c.open) }},
+		{"raw RESP2", 2, func() (chaos.Link, error) { return chaos.DialRaw(c.addr, 2, replyLimit, &c.open) }},
 	}
 	for id := range c.options.Clients {
 		k := kinds[id%len(kinds)]
