@@ -9,7 +9,8 @@ import (
 // Open makes the listener ready for Take and returns the descriptor to watch: it can be
 // read from while clients wait. The descriptor is good until Close, which must come
 // after the last Take. Accepted sockets inherit what Open sets: Nagle's algorithm is
-// off. Keepalive is not set: whoever uses this has an idle timeout.
+// off, and urgent data stays at its place in the stream. Keepalive is not set: whoever uses
+// this has an idle timeout.
 func (l *Listener) Open() (fd int, err error) {
 	raw, err := l.socket()
 	if err != nil {
@@ -18,6 +19,7 @@ func (l *Listener) Open() (fd int, err error) {
 	err = raw.Control(func(s uintptr) {
 		l.fd = int(s)
 		_ = syscall.SetsockoptInt(l.fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) // fails on a unix socket
+		_ = syscall.SetsockoptInt(l.fd, syscall.SOL_SOCKET, syscall.SO_OOBINLINE, 1)
 	})
 	if err != nil {
 		return -1, fmt.Errorf("listener %s: %w", l.ln.Addr(), err)

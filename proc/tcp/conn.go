@@ -47,7 +47,7 @@ type end struct {
 	fd       int // -1: none
 	readable bool
 	writable bool
-	hangup   bool // the peer has ended its side or is gone: read on until that comes
+	readOn   bool // a short read need not have taken all: its end is near, or it sends urgent data
 	failed   bool // there is an error that nobody has read yet
 }
 
@@ -118,8 +118,8 @@ func (l *loop) ready(c *conn, s side, events uint32) {
 	const broken = syscall.EPOLLERR | syscall.EPOLLHUP
 	e := &c.sides[s]
 	wasBlocked := !e.writable
-	e.hangup = e.hangup || events&(broken|syscall.EPOLLRDHUP) != 0
-	e.readable = e.readable || events&(broken|syscall.EPOLLRDHUP|syscall.EPOLLIN) != 0
+	e.readOn = e.readOn || events&(broken|syscall.EPOLLRDHUP|syscall.EPOLLPRI) != 0
+	e.readable = e.readable || events&(broken|syscall.EPOLLRDHUP|syscall.EPOLLPRI|syscall.EPOLLIN) != 0
 	e.writable = e.writable || events&syscall.EPOLLOUT != 0
 	e.failed = e.failed || events&syscall.EPOLLERR != 0
 	if !c.isOpen {
