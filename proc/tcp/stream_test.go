@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -236,6 +237,49 @@ func TestResetReachesOneWhoIsNotRead(t *testing.T) {
 		p.becomes("upstream.cx_reset", 1) // although the client reads nothing
 		isReset(t, c)
 	})
+	t.Run("while it stands in line and the other side is slow", func(t *testing.T) {
+		reset := make(chan struct{})
+		p := run(t, all(serve(t, func(c *net.TCPConn) {
+			go func() { _, _ = io.Copy(c, noise(4, 64<<20)) }()
+			<-reset
+			_ = c.SetLinger(0)
+			_ = c.Close()
+		})))
+		c := p.dial()
+		require.NoError(t, c.SetReadBuffer(4<<10))
+		l := p.loops.first()
+		eventually(t, func() bool {
+			isFull := make(chan bool)
+			l.post(func() { one := l.open.front; isFull <- one != nil && one.streams[server].held() })
+			return <-isFull
+		}, "the client takes no more")
+		seen := make(chan bool)
+		l.post(func() { // as if the turn that filled the client's buffer had ended just there
+			one := l.open.front
+			one.streams[server].queued = true
+			l.again = append(l.again, turn{one, server})
+			close(reset)
+			seen <- l.takeUpReset(one)
+		})
+		require.True(t, <-seen)
+		p.becomes("upstream.cx_reset", 1)
+		isReset(t, c)
+	})
+}
+
+// takeUpReset waits for the report that the server's side of c has failed, and lets the
+// loop take it up.
+func (l *loop) takeUpReset(c *conn) bool {
+	for begin := time.Now(); time.Since(begin) < patience; {
+		n, _ := epollPoll(l.epfd, l.events)
+		for _, ev := range l.events[:n] {
+			if ev.Fd == c.slot && side(ev.Pad&1) == server && ev.Events&syscall.EPOLLERR != 0 {
+				l.ready(c, server, ev.Events)
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func TestHTTPServersAreServed(t *testing.T) {
