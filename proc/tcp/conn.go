@@ -154,8 +154,22 @@ func (l *loop) ended(c *conn, from side) {
 		return
 	}
 	if e := sysEnd(c.sides[from.other()].fd); e != 0 {
-		l.broken(c, from.other())
+		l.refused(c, from.other())
 	}
+}
+
+// refused is called when one side takes nothing any more. What it has said before, which
+// may be why, is passed on first, as far as the other side takes it at once.
+func (l *loop) refused(c *conn, s side) {
+	c.sides[s].readable = true // it may be, with the report of that still to come
+	for left := turnBytes; left > 0; {
+		n, how := l.step(c, s)
+		if how != moved {
+			break
+		}
+		left -= n
+	}
+	l.broken(c, s)
 }
 
 // broken is called when one side does not work any more. The other one is reset.

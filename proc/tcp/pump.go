@@ -47,7 +47,7 @@ func (l *loop) pump(c *conn, from side) {
 			l.broken(c, from)
 			return
 		case writerBroken:
-			l.broken(c, from.other())
+			l.refused(c, from.other())
 			return
 		}
 	}
