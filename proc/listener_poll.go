@@ -34,37 +34,19 @@ const takeTries = 16
 
 // Take accepts the next client without waiting, under the same limits as Run. The
 // caller owns the socket, which does not block, and arranges for one Release. A
-<<<<<<< HEAD
-// negative fd means that there is no client; with a pause above zero none can be
-// accepted now, as there are no descriptors or the listener is paused, and the next Take
-// should not come before that time has passed.
+// negative fd means that there is no client, or that some were turned away and more may
+// wait; with a pause above zero none can be accepted now, as there are no descriptors or
+// the listener is paused, and the next Take should not come before that time has passed.
 //
 // One goroutine calls Take. It goes past Go's scheduler, as it never waits.
 func (l *Listener) Take() (fd int, pause time.Duration) {
-	for {
+	for range takeTries {
 		fd, e := l.takeNow()
 		switch {
 		case e == 0 && fd >= 0:
 			return fd, 0
 		case e == 0, e == syscall.ECONNABORTED, e == syscall.EINTR:
 		case e == syscall.EAGAIN:
-=======
-// negative fd means that there is no client, or that some were turned away and more may
-// wait; with a pause above zero none can be accepted now, and the next Take should not
-// come before that time has passed.
-//
-// One goroutine calls Take. It goes past Go's scheduler, as it never waits.
-func (l *Listener) Take() (fd int, pause time.Duration) {
-	for range takeTries {
-		r, _, e := syscall.RawSyscall6(syscall.SYS_ACCEPT4, uintptr(l.fd), 0, 0, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0, 0)
-		switch e {
-		case 0:
-			l.backoff = 0
-			if l.admit(int(r)) {
-				return int(r), 0
-			}
-		case syscall.EAGAIN:
->>>>>>> main
 			return -1, 0
 		case e == syscall.EBUSY:
 			return -1, pausedTake
