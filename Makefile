@@ -176,9 +176,9 @@ check-vuln: ## known vulnerabilities: govulncheck
 	@scripts/vulncheck.sh
 
 .PHONY: check-fuzz
-check-fuzz: ## run every fuzz target for a few seconds
-	@echo '--- run every fuzz target for a few seconds'
-	@FUZZTIME=3s scripts/fuzz.sh
+check-fuzz: ## run every fuzz target for a moment
+	@echo '--- run every fuzz target for a moment'
+	@FUZZTIME=1s scripts/fuzz.sh
 
 ##@ Maintain
 

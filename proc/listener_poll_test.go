@@ -131,3 +131,23 @@ func TestOpenWithoutDescriptorIsAnError(t *testing.T) {
 	_, err = NewListener(noFile{ln}, 0, "", slog.New(slog.DiscardHandler)).Open()
 	assert.ErrorContains(t, err, "no descriptor")
 }
+
+// TestTakeComesToAnEnd: however many clients over the limit come, there is other work.
+func TestTakeComesToAnEnd(t *testing.T) {
+	l := pollListener(t, 1)
+	for range 100 {
+		dialPolled(t, l)
+	}
+	fd, _ := l.Take()
+	require.GreaterOrEqual(t, fd, 0)
+	defer syscall.Close(fd)
+	fd, pause := l.Take()
+	assert.Equal(t, -1, fd)
+	assert.Zero(t, pause)
+	assert.LessOrEqual(t, l.Restricted(), uint64(takeTries))
+	for range 100 {
+		fd, _ = l.Take()
+		require.Equal(t, -1, fd)
+	}
+	assert.EqualValues(t, 99, l.Restricted())
+}

@@ -36,7 +36,7 @@ func TestPidFile(t *testing.T) {
 			if tt.before != "" {
 				require.NoError(t, os.WriteFile(f.path, []byte(tt.before), 0o600))
 			}
-			require.ErrorIs(t, f.write(), tt.err)
+			require.ErrorIs(t, f.write(0), tt.err)
 			text, err := os.ReadFile(f.path)
 			require.NoError(t, err)
 			assert.Equal(t, tt.after, string(text))
@@ -48,7 +48,7 @@ func TestPidFile(t *testing.T) {
 			assert.Empty(t, left, "no temporary file stays")
 		})
 	}
-	require.Error(t, pidFile{filepath.Join(t.TempDir(), "no", "x.pid")}.write())
+	require.Error(t, pidFile{filepath.Join(t.TempDir(), "no", "x.pid")}.write(0))
 	require.NoError(t, pidFile{filepath.Join(t.TempDir(), "x.pid")}.remove())
 }
 

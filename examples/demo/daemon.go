@@ -9,9 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -25,87 +23,33 @@ const (
 	maxAnswer   = 1 << 20 // bytes that are read of an answer
 )
 
-// daemon is the running Samaritan. After a hot restart it is another process
-// than the one that was started: the demo adopts it (see followParent) and
-// learns its id from the pid file.
+// daemon is the running Samaritan, or rather its supervisor, which stays when hot
+// restarts replace the process behind it.
 type daemon struct {
-	setup setup
-	done  chan struct{} // closed when no process of the daemon is left
-
-	mu       sync.Mutex
-	process  *os.Process // guarded: the current one
-	stopping bool        // guarded
-	state    string      // guarded: how the last process ended
+	setup   setup
+	process *os.Process
+	done    chan struct{} // closed when no process of the daemon is left
+	state   string        // how it ended; after done
 }
 
 // startDaemon starts the binary. Its log goes to the terminal: it gets stderr
 // itself, not a pipe, so that a hot restart inherits it and outlives nothing.
 func startDaemon(s setup) (*daemon, error) {
-	cmd := exec.Command(s.binary, "-config", s.config, "-data", s.data)
+	cmd := exec.Command(s.binary, "-supervise", "-config", s.config, "-data", s.data)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the daemon: %w", err)
 	}
 	d := &daemon{setup: s, done: make(chan struct{}), process: cmd.Process}
-	go d.follow()
+	go d.wait(cmd)
 	return d, nil
 }
 
-// follow waits for the daemon to end, through all its hot restarts.
-func (d *daemon) follow() {
+func (d *daemon) wait(cmd *exec.Cmd) {
 	defer close(d.done)
-	for p := d.process; p != nil; {
-		state, err := p.Wait()
-		if p = d.successor(p.Pid); p == nil {
-			d.mu.Lock()
-			d.state = describe(state, err)
-			d.mu.Unlock()
-		}
-	}
-}
-
-func describe(state *os.ProcessState, err error) string {
-	if err != nil {
-		return err.Error()
-	}
-	return state.String()
-}
-
-// successor returns the process that took over from the one that ended, if
-// any. It gets the signal to stop that its predecessor got.
-func (d *daemon) successor(ended int) *os.Process {
-	text, err := os.ReadFile(filepath.Join(d.setup.data, "samaritan.pid"))
-	if err != nil {
-		return nil
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || pid == ended || !isChild(pid) {
-		return nil
-	}
-	p, err := os.FindProcess(pid)
-	if err != nil {
-		return nil
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.process = p
-	if d.stopping {
-		_ = p.Signal(syscall.SIGTERM)
-	}
-	return p
-}
-
-// isChild reports whether the process is alive and the demo's own.
-func isChild(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	// "pid (name) state ppid ...", where the name may contain anything.
-	_, rest, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")
-	fields := strings.Fields(rest)
-	return len(fields) > 1 && fields[1] == strconv.Itoa(os.Getpid())
+	_ = cmd.Wait() // the state says it all
+	d.state = cmd.ProcessState.String()
 }
 
 // waitReady returns when the admin server says so.
@@ -180,8 +124,6 @@ func (d *daemon) get(ctx context.Context, client *http.Client, path string) ([]b
 
 // unexpected is the error of a daemon that ended by itself. Only after done.
 func (d *daemon) unexpected() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	return fmt.Errorf("the daemon ended: %s", d.state)
 }
 
@@ -200,20 +142,12 @@ func (d *daemon) stop() error {
 }
 
 func (d *daemon) signal(sig os.Signal) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.stopping = true
 	_ = d.process.Signal(sig) // os.ErrProcessDone is fine
 }
 
-// followParent settles who outlives whom. Processes that lose their parent
-// below the demo become its children, which is what a hot restart of the daemon
-// does. And `go run` hands ^C on but not SIGTERM: the kernel tells the demo
-// when the go command has gone.
+// followParent ends the demo with the go command: `go run` hands ^C on but not
+// SIGTERM, so the kernel tells when it has gone.
 func followParent() error {
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("become the subreaper: %w", err)
-	}
 	parent, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", os.Getppid()))
 	if err != nil || filepath.Base(parent) != "go" {
 		return nil

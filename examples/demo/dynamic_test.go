@@ -66,6 +66,12 @@ func TestDynamicDemoDoesWhatTheGuideSays(t *testing.T) {
 	post(t, sick+"/well")
 	eventually(t, func() bool { return serversSeen(t, web) == 2 })
 
+	before := r.pid()
+	post(t, admin+"/ops/hotrestart")
+	assert.NotEqual(t, before, r.pid(), "another process serves")
+	assert.Equal(t, "+PONG\r\n", ping(t, r.port))
+	assert.Equal(t, 2, serversSeen(t, web))
+
 	file := find(t, guide, `(\S+/services/web\.yaml)`)
 	edit(t, file, "state: UP # try DOWN", "state: DOWN")
 	eventually(t, func() bool { return serversSeen(t, web) == 1 })

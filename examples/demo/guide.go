@@ -25,6 +25,7 @@ Type in another terminal:
   curl 'http://127.0.0.1:%[4]d/stats?filter=redis'
   curl 'http://127.0.0.1:%[4]d/topology?service=redis-demo'
   curl http://127.0.0.1:%[4]d/config
+  curl -X POST http://127.0.0.1:%[4]d/ops/hotrestart   another process takes over, redis-cli stays connected
 `, s.Port, strings.Join(nodes.Addrs(), ", "), nodes.Note(), s.Admin, first[strings.LastIndexByte(first, ':')+1:])
 	if s.Source != "" {
 		b.WriteString(dynamicGuide(s))

@@ -107,23 +107,6 @@ func TestDemoStopsWithoutATrace(t *testing.T) {
 	}
 }
 
-func TestDemoFollowsAHotRestart(t *testing.T) {
-	r := startDemo(t, "ready", options{nodes: inprocess})
-	r.waitReady(t)
-	for range 3 {
-		before := r.pid()
-		require.NotZero(t, before)
-		require.NoError(t, syscall.Kill(before, syscall.SIGHUP))
-		require.Eventually(t, func() bool { return gone(before) && isChild(r.pid()) }, patience, 5*time.Millisecond)
-	}
-	last := r.pid()
-	r.cancel()
-	assert.NoError(t, r.end(t))
-	assert.True(t, gone(last), "the last successor")
-}
-
-func gone(pid int) bool { return syscall.Kill(pid, 0) != nil }
-
 func TestDemoReportsADaemonThatEnds(t *testing.T) {
 	t.Run("before it is ready", func(t *testing.T) {
 		r := startDemo(t, "exits", options{nodes: inprocess})

@@ -47,7 +47,7 @@ type end struct {
 	fd       int // -1: none
 	readable bool
 	writable bool
-	hangup   bool // the peer has ended its side or is gone: read on until that comes
+	readOn   bool // a short read need not have taken all: its end is near, or it sends urgent data
 	failed   bool // there is an error that nobody has read yet
 }
 
@@ -118,8 +118,8 @@ func (l *loop) ready(c *conn, s side, events uint32) {
 	const broken = syscall.EPOLLERR | syscall.EPOLLHUP
 	e := &c.sides[s]
 	wasBlocked := !e.writable
-	e.hangup = e.hangup || events&(broken|syscall.EPOLLRDHUP) != 0
-	e.readable = e.readable || events&(broken|syscall.EPOLLRDHUP|syscall.EPOLLIN) != 0
+	e.readOn = e.readOn || events&(broken|syscall.EPOLLRDHUP|syscall.EPOLLPRI) != 0
+	e.readable = e.readable || events&(broken|syscall.EPOLLRDHUP|syscall.EPOLLPRI|syscall.EPOLLIN) != 0
 	e.writable = e.writable || events&syscall.EPOLLOUT != 0
 	e.failed = e.failed || events&syscall.EPOLLERR != 0
 	if !c.isOpen {
@@ -154,8 +154,22 @@ func (l *loop) ended(c *conn, from side) {
 		return
 	}
 	if e := sysEnd(c.sides[from.other()].fd); e != 0 {
-		l.broken(c, from.other())
+		l.refused(c, from.other())
 	}
+}
+
+// refused is called when one side takes nothing any more. What it has said before, which
+// may be why, is passed on first, as far as the other side takes it at once.
+func (l *loop) refused(c *conn, s side) {
+	c.sides[s].readable = true // it may be, with the report of that still to come
+	for left := turnBytes; left > 0; {
+		n, how := l.step(c, s)
+		if how != moved {
+			break
+		}
+		left -= n
+	}
+	l.broken(c, s)
 }
 
 // broken is called when one side does not work any more. The other one is reset.

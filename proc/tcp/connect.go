@@ -97,9 +97,8 @@ func (l *loop) connected(c *conn) {
 		l.attemptFailed(c, syscall.ECONNREFUSED)
 		return
 	}
-	if ep.leaving.Load() { // by an update; nothing was sent yet, so it is not too late
-		l.abandon(c)
-		l.connect(c)
+	if ep.leaving.Load() { // by an update
+		l.goElsewhere(c)
 		return
 	}
 	ep.rest.ended()
@@ -120,10 +119,20 @@ func (l *loop) connected(c *conn) {
 	}
 }
 
-// abandon ends the attempt that is under way.
+// goElsewhere begins anew with another endpoint, as the present one has left. Nothing was
+// sent to it yet, so it is not too late.
+func (l *loop) goElsewhere(c *conn) {
+	l.abandon(c)
+	l.connect(c)
+}
+
+// abandon ends the attempt that is under way. The next one has the same slot, so the
+// socket leaves the epoll set by name: a close takes it out only when no program that is
+// just being started has a copy of the descriptor.
 func (l *loop) abandon(c *conn) {
 	c.leave()
 	if fd := c.sides[server].fd; fd >= 0 {
+		_ = epollCtl(l.epfd, syscall.EPOLL_CTL_DEL, fd, nil)
 		sysClose(fd)
 	}
 	c.sides[server] = end{fd: -1}

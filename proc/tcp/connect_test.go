@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -209,4 +210,43 @@ func TestEndpointWithIPv6(t *testing.T) {
 	p := run(t, all(ln.Addr().String()))
 	exchange(t, p.dial(), "hello")
 	assert.EqualValues(t, 1, p.endpointStat("endpoint.cx_total", ln.Addr().String()))
+}
+
+// TestAttemptThatIsOverSaysNothingOfTheNextOne: a program that is being started has copies
+// of all descriptors for a moment, and the kernel reports what it knows of them even when
+// they were closed here.
+func TestAttemptThatIsOverSaysNothingOfTheNextOne(t *testing.T) {
+	one, openOne := silent(t)
+	two, openTwo := silent(t)
+	p := run(t, all(one, two), connectTimeout(time.Hour))
+	c := p.dial()
+	p.becomes("downstream.cx_active", 1)
+	l := p.loops.first()
+	var first string
+	var copied int
+	done := make(chan struct{})
+	l.post(func() {
+		defer close(done)
+		waiting := l.connecting.front
+		first = waiting.ep.address
+		copied, _ = syscall.Dup(waiting.sides[server].fd)
+		l.attemptFailed(waiting, syscall.ETIMEDOUT)
+	})
+	<-done
+	defer sysClose(copied)
+	other := openTwo
+	if first == two {
+		openOne, other = openTwo, openOne
+	}
+	openOne(func(*net.TCPConn) {})
+	eventually(t, func() bool {
+		_, err := syscall.Getpeername(copied)
+		return err == nil
+	}, "the first one is connected after all")
+	p.halt()() // the loop has seen it, if it can
+	p.halt()()
+	assert.EqualValues(t, 1, p.stat("upstream.cx_connect_fail"))
+	assert.Zero(t, p.stat("upstream.cx_total"))
+	other(func(c *net.TCPConn) { _, _ = c.Write([]byte("b")); echo(c) })
+	assert.Equal(t, "b", greeting(t, c))
 }

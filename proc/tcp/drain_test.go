@@ -209,3 +209,15 @@ func TestRunEndsWhileEndpointsAreBeingConnected(t *testing.T) {
 	p.end()
 	isReset(t, c)
 }
+
+// TestAttemptGoesElsewhereWhenTheTimeToDrainIsOver: a client that waits for a server that
+// hangs has nothing to drain.
+func TestAttemptGoesElsewhereWhenTheTimeToDrainIsOver(t *testing.T) {
+	hung, _ := silent(t)
+	p := run(t, all(hung), connectTimeout(time.Hour))
+	c := p.dial()
+	p.becomes("downstream.cx_active", 1)
+	p.update(all(named(t, "b")), connectTimeout(time.Hour), drainTimeout(100*time.Millisecond))
+	assert.Equal(t, "b", greeting(t, c))
+	assert.Zero(t, p.stat("upstream.cx_drain_timeout")+p.stat("upstream.cx_connect_fail"))
+}

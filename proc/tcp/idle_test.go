@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"io"
+	"math"
 	"net"
 	"sync"
 	"testing"
@@ -123,4 +124,18 @@ func TestOnlyTheIdleOnesEnd(t *testing.T) {
 	for _, c := range busy {
 		exchange(t, c, "still here")
 	}
+}
+
+// TestTimeoutsForEver: the longest duration that the config takes is no moment in the past.
+func TestTimeoutsForEver(t *testing.T) {
+	const ever = time.Duration(math.MaxInt64)
+	to := all(named(t, "a"))
+	p := run(t, to, idle(ever), connectTimeout(ever), drainTimeout(ever))
+	c := p.dial()
+	require.Equal(t, "a", greeting(t, c))
+	p.update(all(named(t, "b")), idle(ever), connectTimeout(ever), drainTimeout(ever))
+	require.Equal(t, "b", greeting(t, p.dial()))
+	pass(100 * time.Millisecond)
+	exchange(t, c, "hello")
+	assert.Zero(t, p.stat("upstream.cx_connect_timeout"))
 }

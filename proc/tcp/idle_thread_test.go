@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,4 +25,44 @@ func TestLoopWithNothingToDoHasNoThread(t *testing.T) {
 	isClosed(t, c) // by the idle timeout
 	require.EqualValues(t, 1, p.stat("downstream.cx_idle_timeout"))
 	rests()
+}
+
+// TestLoopThatTheRuntimeCannotWaitForGoesOn nests epoll instances as deep as the kernel
+// lets them be, so that the runtime's cannot take up the loop's, as it cannot either when
+// the user has as many watches as the kernel allows.
+func TestLoopThatTheRuntimeCannotWaitForGoesOn(t *testing.T) {
+	p := run(t, all(serve(t, echo)), idle(2*time.Second))
+	c := p.dial()
+	exchange(t, c, "hello")
+	l := p.loops.first()
+	var chain []int
+	defer func() {
+		for _, fd := range chain {
+			sysClose(fd)
+		}
+	}()
+	for range 10 {
+		fd, err := newPoller()
+		require.NoError(t, err)
+		chain = append(chain, fd)
+	}
+	nested := make(chan int)
+	l.post(func() {
+		n, in := 0, l.epfd
+		for _, fd := range chain {
+			if epollCtl(in, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Fd: wakeKey}) != 0 {
+				break
+			}
+			n, in = n+1, fd
+		}
+		nested <- n
+	})
+	n := <-nested
+	require.Less(t, n, len(chain), "it is as deep as can be")
+	for range 3 {
+		pass(4 * restAfter * time.Millisecond)
+		exchange(t, c, "hello")
+	}
+	isClosed(t, c) // by the idle timeout
+	require.EqualValues(t, 1, p.stat("downstream.cx_idle_timeout"))
 }

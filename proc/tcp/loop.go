@@ -220,15 +220,28 @@ func (l *loop) pollTimeout(now int64) int {
 	return int(min(max(0, next-now+int64(time.Millisecond)-1)/int64(time.Millisecond), maxPoll))
 }
 
-// cutAll ends the connections to an endpoint, or all when it is nil.
-func (l *loop) cutAll(to *endpoint) (n int) {
+// cutAll ends all connections.
+func (l *loop) cutAll() {
 	for i := range l.slots {
-		if c := l.slots[i].conn; c != nil && (to == nil || c.ep == to) {
+		if c := l.slots[i].conn; c != nil {
 			l.cut(c)
-			n++
 		}
 	}
-	return n
+}
+
+// cutFrom ends the connections to an endpoint that has left. A client that still waits for
+// one to be made goes elsewhere.
+func (l *loop) cutFrom(ep *endpoint) {
+	for i := range l.slots {
+		switch c := l.slots[i].conn; {
+		case c == nil || c.ep != ep:
+		case c.isOpen:
+			l.counts.add(upDrainTimeout, 1)
+			l.cut(c)
+		default:
+			l.goElsewhere(c)
+		}
+	}
 }
 
 // whenEmpty closes done when the loop has no connections.
@@ -249,7 +262,7 @@ func (l *loop) shutdown() {
 	l.stopAccepting()
 	l.mail.close() // what it carries is not lost: start refuses by now
 	l.tick()
-	l.cutAll(nil)
+	l.cutAll()
 	l.pipes.close()
 	l.close()
 }

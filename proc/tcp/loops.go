@@ -88,7 +88,7 @@ func (g *loops) each(fn func(*loop)) {
 func (g *loops) cut(ep *endpoint) {
 	g.each(func(l *loop) {
 		if ep.leaving.Load() { // it may have come back
-			l.counts.add(upDrainTimeout, l.cutAll(ep))
+			l.cutFrom(ep)
 		}
 	})
 }

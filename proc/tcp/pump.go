@@ -47,7 +47,7 @@ func (l *loop) pump(c *conn, from side) {
 			l.broken(c, from)
 			return
 		case writerBroken:
-			l.broken(c, from.other())
+			l.refused(c, from.other())
 			return
 		}
 	}
@@ -77,7 +77,8 @@ func (l *loop) step(c *conn, from side) (int, outcome) {
 }
 
 // copy moves what one recv takes. A short one has taken all there was, so that the next
-// edge will tell of more; unless the end is known to be near, which tells of nothing.
+// edge will tell of more; unless the end is known to be near, which tells of nothing, or
+// there is urgent data, in front of which the kernel ends a read.
 func (l *loop) copy(c *conn, from side) (int, outcome) {
 	s, in := &c.streams[from], &c.sides[from]
 	n, e := sysRecv(in.fd, l.buf[:])
@@ -86,7 +87,7 @@ func (l *loop) copy(c *conn, from side) (int, outcome) {
 	}
 	l.hasRead(c, from, n)
 	s.bulk = n == len(l.buf)
-	if !s.bulk && !in.hangup {
+	if !s.bulk && !in.readOn {
 		in.readable = false
 	}
 	w, how := l.write(c, from, l.buf[:n])

@@ -116,7 +116,9 @@ func testEnv(t testing.TB) proc.Env {
 	return proc.Env{
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Drain: 50 * time.Millisecond,
 		Listen: func(ctx context.Context, network, address string) (net.Listener, error) {
-			return new(net.ListenConfig).Listen(ctx, network, address)
+			var lc net.ListenConfig
+			lc.SetMultipathTCP(false) // as the daemon does
+			return lc.Listen(ctx, network, address)
 		},
 	}
 }

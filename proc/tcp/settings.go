@@ -17,12 +17,16 @@ type settings struct {
 	attempts       int // the most endpoints that are tried for one connection
 }
 
+// longest is what a longer timeout is taken for, some 146 years: a moment and a timeout
+// must add up to a later moment.
+const longest = time.Duration(1 << 62)
+
 func newSettings(svc *config.Service) *settings {
 	o := svc.Stream()
 	return &settings{
-		connectTimeout: svc.Config.GetConnectTimeout().AsDuration(),
-		idleTimeout:    svc.Config.GetIdleTimeout().AsDuration(),
-		drainTimeout:   o.GetDrainTimeout().AsDuration(),
+		connectTimeout: min(svc.Config.GetConnectTimeout().AsDuration(), longest),
+		idleTimeout:    min(svc.Config.GetIdleTimeout().AsDuration(), longest),
+		drainTimeout:   min(o.GetDrainTimeout().AsDuration(), longest),
 		attempts:       max(1, int(o.GetConnectAttempts())),
 	}
 }

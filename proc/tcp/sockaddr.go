@@ -9,22 +9,15 @@ import (
 	"unsafe"
 )
 
-// selfPorts is the first port from which on a connection from this host to itself can
-// meet itself; see [sockaddr.isOwn]. It is the start of Linux' default range of
-// ephemeral ports.
-const selfPorts = 32768
-
 // sockaddr is an address in the form that connect(2) wants.
 type sockaddr struct {
 	family int
 	len    uintptr
 	raw    syscall.RawSockaddrInet6 // large enough for IPv4, too
-	// mayMeetItself: nobody needs to listen there for a connection to be made.
-	mayMeetItself bool
 }
 
 func newSockaddr(a netip.AddrPort) *sockaddr {
-	s := &sockaddr{mayMeetItself: a.Addr().IsLoopback() && a.Port() >= selfPorts}
+	s := new(sockaddr)
 	if a.Addr().Is4() {
 		v4 := (*syscall.RawSockaddrInet4)(unsafe.Pointer(&s.raw))
 		s.family, s.len = syscall.AF_INET, syscall.SizeofSockaddrInet4
@@ -61,13 +54,12 @@ func scopeOf(zone string) uint32 {
 // isOwn tells whether fd, which is connected to s, is connected to itself: when nobody
 // listens on a port of this host from which the kernel takes ports for connections, it
 // may take just that one, and TCP then lets the socket talk to itself (RFC 9293, section
-// 3.5, simultaneous open).
+// 3.5, simultaneous open). Which ports those are, and which addresses this host has, can
+// change at any time, so all connections are looked at.
 func (s *sockaddr) isOwn(fd int) bool {
-	if !s.mayMeetItself {
-		return false
-	}
 	var own syscall.RawSockaddrInet6
 	size := uint32(syscall.SizeofSockaddrInet6)
 	_, _, e := syscall.RawSyscall(syscall.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&own)), uintptr(unsafe.Pointer(&size)))
-	return e == 0 && own.Port == s.raw.Port // the port stands at the same place in both families
+	// An IPv4 address stands where IPv6 has the flow, which is 0 here.
+	return e == 0 && own.Port == s.raw.Port && own.Flowinfo == s.raw.Flowinfo && own.Addr == s.raw.Addr
 }

@@ -19,15 +19,16 @@ const (
 	pipeRetry = time.Second
 )
 
-// spliceIn moves bytes into the empty pipe p and on.
+// spliceIn moves bytes into the empty pipe p and on. When there are none, a copy finds out
+// what that means: splice does not pass urgent data, and takes it for nothing, or for the
+// end when that is behind it.
 func (l *loop) spliceIn(c *conn, from side, p *pipe) (int, outcome) {
-	s, in := &c.streams[from], &c.sides[from]
-	n, e := sysSplice(in.fd, p.in, p.size)
-	how := in.afterRead(n, e)
+	s := &c.streams[from]
+	n, _ := sysSplice(c.sides[from].fd, p.in, p.size)
 	s.bulk = n >= bulkBytes
-	if how != moved || n == 0 {
+	if n == 0 {
 		l.pipes.put(p)
-		return 0, how
+		return 0, moved
 	}
 	l.hasRead(c, from, n)
 	p.held, s.pipe = n, p

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -236,6 +237,100 @@ func TestResetReachesOneWhoIsNotRead(t *testing.T) {
 		p.becomes("upstream.cx_reset", 1) // although the client reads nothing
 		isReset(t, c)
 	})
+	t.Run("while it stands in line and the other side is slow", func(t *testing.T) {
+		reset := make(chan struct{})
+		p := run(t, all(serve(t, func(c *net.TCPConn) {
+			go func() { _, _ = io.Copy(c, noise(4, 64<<20)) }()
+			<-reset
+			_ = c.SetLinger(0)
+			_ = c.Close()
+		})))
+		c := p.dial()
+		require.NoError(t, c.SetReadBuffer(4<<10))
+		l := p.loops.first()
+		eventually(t, func() bool {
+			isFull := make(chan bool)
+			l.post(func() { one := l.open.front; isFull <- one != nil && one.streams[server].held() })
+			return <-isFull
+		}, "the client takes no more")
+		seen := make(chan bool)
+		l.post(func() { // as if the turn that filled the client's buffer had ended just there
+			one := l.open.front
+			one.streams[server].queued = true
+			l.again = append(l.again, turn{one, server})
+			close(reset)
+			seen <- l.takeUpReset(one)
+		})
+		require.True(t, <-seen)
+		p.becomes("upstream.cx_reset", 1)
+		isReset(t, c)
+	})
+}
+
+// TestLastWordsOfAServerArrive: a server may say why it takes no more and be gone at once,
+// as MySQL does with a packet that is too large. The loop learns of both together.
+func TestLastWordsOfAServerArrive(t *testing.T) {
+	for name, c := range map[string]struct {
+		before int // what the client sends before
+		then   func(*net.TCPConn) error
+	}{
+		"while a client sends a lot": {64 << 20, func(*net.TCPConn) error { return nil }},
+		"while a client sends more":  {0, func(c *net.TCPConn) error { _, err := c.Write(make([]byte, 1)); return err }},
+		"while a client ends":        {0, (*net.TCPConn).CloseWrite},
+	} {
+		t.Run(name, func(t *testing.T) {
+			speak, spoken := make(chan struct{}), make(chan struct{})
+			p := run(t, all(serve(t, func(c *net.TCPConn) {
+				_, _ = io.WriteString(c, "hello")
+				<-speak
+				_, _ = io.WriteString(c, "too much")
+				_ = c.SetLinger(0)
+				_ = c.Close()
+				close(spoken)
+			})))
+			cl := p.dial()
+			_, err := io.ReadFull(cl, make([]byte, 5))
+			require.NoError(t, err)
+			var sending sync.WaitGroup
+			defer sending.Wait()
+			if c.before > 0 {
+				sending.Go(func() { _, _ = cl.Write(make([]byte, c.before)) })
+				l := p.loops.first()
+				eventually(t, func() bool {
+					isFull := make(chan bool)
+					l.post(func() { isFull <- l.open.front.streams[client].held() })
+					return <-isFull
+				}, "the server takes no more")
+			}
+			goOn := p.halt()
+			require.NoError(t, c.then(cl))
+			close(speak)
+			<-spoken
+			goOn()
+			b := make([]byte, 8)
+			_, err = io.ReadFull(cl, b)
+			require.NoError(t, err)
+			assert.Equal(t, "too much", string(b))
+			_, err = cl.Read(b)
+			assert.Error(t, err)
+			p.becomes("upstream.cx_reset", 1)
+		})
+	}
+}
+
+// takeUpReset waits for the report that the server's side of c has failed, and lets the
+// loop take it up.
+func (l *loop) takeUpReset(c *conn) bool {
+	for begin := time.Now(); time.Since(begin) < patience; {
+		n, _ := epollPoll(l.epfd, l.events)
+		for _, ev := range l.events[:n] {
+			if ev.Fd == c.slot && side(ev.Pad&1) == server && ev.Events&syscall.EPOLLERR != 0 {
+				l.ready(c, server, ev.Events)
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func TestHTTPServersAreServed(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 const (
 	// watched is what a socket is watched for, from its first to its last moment:
 	// edge-triggered, so that no call is needed to change it.
-	watched = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | 1<<31 // EPOLLET
+	watched = syscall.EPOLLIN | syscall.EPOLLPRI | syscall.EPOLLOUT | syscall.EPOLLRDHUP | 1<<31 // EPOLLET
 
 	spliceFlags = 1 | 2 // SPLICE_F_MOVE | SPLICE_F_NONBLOCK
 	setPipeSize = 1031  // F_SETPIPE_SZ
@@ -62,17 +62,22 @@ func count(n uintptr, e syscall.Errno) int {
 	return int(n)
 }
 
-// sysSocket makes a TCP socket that does not block and does not delay small writes.
+// sysSocket makes a TCP socket that does not block, does not delay small writes, and leaves
+// urgent data at its place in the stream.
 func sysSocket(family int) (int, syscall.Errno) {
 	r, _, e := syscall.RawSyscall(syscall.SYS_SOCKET, uintptr(family),
 		syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
 	if e != 0 {
 		return -1, e
 	}
-	one := int32(1)
-	_, _, _ = syscall.RawSyscall6(syscall.SYS_SETSOCKOPT, r, syscall.IPPROTO_TCP, syscall.TCP_NODELAY,
-		uintptr(unsafe.Pointer(&one)), unsafe.Sizeof(one), 0)
+	switchOn(r, syscall.IPPROTO_TCP, syscall.TCP_NODELAY)
+	switchOn(r, syscall.SOL_SOCKET, syscall.SO_OOBINLINE)
 	return int(r), 0
+}
+
+func switchOn(fd, level, option uintptr) {
+	one := int32(1)
+	_, _, _ = syscall.RawSyscall6(syscall.SYS_SETSOCKOPT, fd, level, option, uintptr(unsafe.Pointer(&one)), unsafe.Sizeof(one), 0)
 }
 
 func sysConnect(fd int, to *sockaddr) syscall.Errno {
