@@ -2,8 +2,12 @@ package restart
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"samaritan/internal/testredis"
@@ -18,20 +22,31 @@ type newcomers struct {
 	addr     func() string
 	problems *problems
 	watch    *stopwatch
-	visits   atomic.Int64 // that went well, each of them one command
+	visits   atomic.Int64  // that went well, each of them one command
+	cut      *atomic.Int64 // counts those whose connection ended; nil: that is a problem
 }
 
 // run is one newcomer, until the context ends.
 func (n *newcomers) run(ctx context.Context, id int) {
 	for visit := 0; pause(ctx, newcomerPause) == nil; visit++ {
 		start := time.Now()
-		if err := call(n.addr(), fmt.Sprintf("newcomer %d-%d", id, visit)); err != nil {
+		err := call(n.addr(), fmt.Sprintf("newcomer %d-%d", id, visit))
+		switch {
+		case err == nil:
+			n.visits.Add(1)
+			n.watch.took(start)
+		case n.cut != nil && isCut(err):
+			n.cut.Add(1)
+		default:
 			n.problems.add("newcomer %d, after %v: %v", id, time.Since(start).Round(time.Microsecond), err)
-			continue
 		}
-		n.visits.Add(1)
-		n.watch.took(start)
 	}
+}
+
+// isCut tells whether a connection that was there has ended.
+func isCut(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return errors.Is(err, io.EOF) || ok && op.Op != "dial" && errors.Is(err, syscall.ECONNRESET)
 }
 
 // call connects, has the token said back by the daemon, and leaves.

@@ -20,9 +20,9 @@ const (
 	// failTimeout is their -restart-timeout.
 	failTimeout = 2 * time.Second
 
-	// drainTime is how long the process before stays at most, and so how soon one that has
-	// handed over ends.
-	drainTime = "1s"
+	// drainTime is how long the process before stays at most: longer than it waits for
+	// answers.
+	drainTime = "4s"
 
 	// drainLong is that for tests whose clients stay with the process before.
 	drainLong = "20s"
@@ -67,7 +67,7 @@ type Rig struct {
 
 	problems problems
 	watch    stopwatch
-	lost     atomic.Int64 // connections of clients that ended
+	lost     atomic.Int64 // connections of clients that ended, of newcomers too when they may
 	open     atomic.Int64
 	crowd    *chaos.Crowd
 	visitors *newcomers
@@ -151,6 +151,9 @@ func (r *Rig) populate(number int, o RigOptions) error {
 	ctx, cancel := context.WithCancel(context.Background()) // until end
 	r.cancel = cancel
 	r.visitors = &newcomers{addr: func() string { return r.addr }, problems: &r.problems, watch: &r.watch}
+	if o.MayLose {
+		r.visitors.cut = &r.lost
+	}
 	r.running.Go(func() { r.visitors.run(ctx, 0) })
 	return nil
 }
