@@ -241,7 +241,7 @@ func (r *restarter) awaitEnd(ctx context.Context, s *hotrestart.Successor) endRe
 	defer limit.Stop()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	updated := begin
+	updated, before := begin, -1
 	for {
 		select {
 		case <-ctx.Done():
@@ -254,10 +254,11 @@ func (r *restarter) awaitEnd(ctx context.Context, s *hotrestart.Successor) endRe
 			return endTime
 		case now := <-look.C:
 			left := r.d.clients()
-			if now.Sub(updated) >= updateEvery {
+			if now.Sub(updated) >= updateEvery || left == 0 && before != 0 {
 				updated = now
 				r.update(s, left)
 			}
+			before = left
 			if left == 0 && now.Sub(begin) >= min(provingTime, r.terminate) && !r.hasPredecessor() {
 				r.update(s, 0)
 				return endDone
