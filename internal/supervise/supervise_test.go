@@ -100,21 +100,14 @@ func TestSignalsGoToWhoServes(t *testing.T) {
 		}
 	}
 	reach(first, kinds...)
-	reach(first, syscall.SIGTERM, syscall.SIGINT)
 
 	second := first.spawn() // not ready: nobody knows it
 	reach(first, kinds...)
-	reach(first, syscall.SIGTERM, syscall.SIGTERM)
 	second.heardNothing()
 
 	second.do("announce") // the first one drains
 	reach(second, kinds...)
 	first.heardNothing()
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGTERM} {
-		s.signal(sig)
-		second.hears(sig)
-		first.hears(sig)
-	}
 
 	first.tell("exit 0")
 	first.leaves()
@@ -123,6 +116,38 @@ func TestSignalsGoToWhoServes(t *testing.T) {
 	reach(second, syscall.SIGTERM, syscall.SIGINT)
 	second.tell("exit 0")
 	assert.Equal(t, 0, s.exit())
+}
+
+// Whoever drains is to end as well, and whoever is asked a second time ends at once.
+func TestTheEndIsForAllThatHaveServed(t *testing.T) {
+	s := raise(t)
+	first := s.enters()
+	first.do("announce")
+	second := first.spawn()
+	second.do("announce")
+	third := second.spawn() // not ready: nobody knows it
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGTERM} {
+		s.signal(sig)
+		first.hears(sig)
+		second.hears(sig)
+	}
+	third.heardNothing()
+
+	// It is in the midst of taking over, and has not heard of the end.
+	third.do("announce")
+	third.hears(syscall.SIGTERM)
+	// One that takes over again knows it already.
+	second.do("announce")
+	s.signal(syscall.SIGHUP)
+	second.hears(syscall.SIGHUP)
+	second.heardNothing()
+
+	for _, p := range []*player{first, third} {
+		p.tell("exit 0")
+		p.leaves()
+	}
+	second.tell("exit 3")
+	assert.Equal(t, 3, s.exit())
 }
 
 func TestExitCodeIsThatOfTheDaemon(t *testing.T) {
@@ -224,8 +249,8 @@ func TestPredecessorTakesBack(t *testing.T) {
 	s.signal(syscall.SIGHUP)
 	first.hears(syscall.SIGHUP) // before it has said anything
 	first.do("announce")
-	s.signal(syscall.SIGTERM)
-	first.hears(syscall.SIGTERM)
+	s.signal(syscall.SIGUSR1)
+	first.hears(syscall.SIGUSR1)
 
 	third := first.spawn() // and it can try again
 	third.do("announce")
