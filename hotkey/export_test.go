@@ -385,3 +385,27 @@ func FuzzImport(f *testing.F) {
 		require.NoError(t, err)
 	})
 }
+
+// BenchmarkExport is of as many keys as are remembered by default.
+func BenchmarkExport(b *testing.B) {
+	r := newRig(Options{}, "10.0.0.1:7000", "10.0.0.2:7000", "10.0.0.3:7000")
+	for range 2 {
+		for i := range 30_000 {
+			r.hit(i%3, fmt.Sprint("some:key:", i*i%1000), 1)
+		}
+		r.end(10 * time.Second)
+	}
+	var data []byte
+	b.Run("export", func(b *testing.B) {
+		for b.Loop() {
+			data, _ = r.Export()
+		}
+		b.ReportMetric(float64(len(data)), "bytes")
+	})
+	b.Run("import", func(b *testing.B) {
+		c := NewCollector(Options{})
+		for b.Loop() {
+			require.NoError(b, c.Import(data))
+		}
+	})
+}
