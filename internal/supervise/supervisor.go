@@ -90,9 +90,8 @@ func (s *supervisor) announced(pid int) {
 		case p.exists(): // dead perhaps, and then its status is still to come
 		case s.last.pid == pid: // it spoke, died, and was reaped, faster than we listened
 			p.end(s.last.status)
-		default:
-			s.log.Warn("a process that is gone was announced", "pid", pid)
-			return
+		default: // its parent has reaped it, and takes over again perhaps
+			p.gone = true
 		}
 		s.succeed(p)
 	}
