@@ -171,12 +171,13 @@ func (r *restarter) leave(ctx context.Context, s *hotrestart.Successor, spare []
 	} else {
 		r.d.log.Warn("clients do not move to the new process, they are served here until they end", "reason", why)
 	}
-	switch r.awaitEnd(ctx, s) {
-	case endGone:
+	switch end := r.awaitEnd(ctx, s); {
+	case ctx.Err() != nil: // whatever else there is
+	case end == endGone:
 		moving.end()
 		r.takeBack(s, spare)
 		return
-	case endTime:
+	case end == endTime:
 		left := r.d.clients()
 		r.d.log.Warn("the time to drain is over", "clients", left, "after", r.terminate)
 		r.mu.Lock()
