@@ -20,7 +20,7 @@ const (
 type wire struct {
 	socket   *socket
 	patience time.Duration // how long the peer may take none of what is sent; 0 is for ever
-	took     func()        // called when the peer's kernel has taken a part; may be nil
+	took     func()        // called when a part of a large message has been taken; may be nil
 
 	mu     sync.Mutex // guards sending: a message goes out in one piece
 	broken error      // a message is cut off: nothing can follow it
@@ -85,7 +85,8 @@ func (w *wire) writeHeadLocked(head []byte, fds []int) (int, error) {
 	n, _, err := w.socket.WriteMsgUnix(head, rights, nil)
 	switch {
 	case err == nil:
-		w.progress()
+		// No progress: the kernel has room for this much although the peer hangs, and there
+		// may be a small message every second.
 		return n, nil
 	case errors.Is(err, unix.EBADF) || errors.Is(err, unix.ETOOMANYREFS):
 		return 0, fmt.Errorf("%w: %w", errNotSent, err)

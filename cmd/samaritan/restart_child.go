@@ -48,7 +48,7 @@ func (d *process) inherit(ctx context.Context) error {
 		return fmt.Errorf("take over the listening sockets: %w", err)
 	}
 	d.heir.from = p
-	d.source.predecessor = d.o.restartTimeout + ackTimeout
+	d.source.predecessor = d.o.restartTimeout + d.answerTime()
 	if err := json.Unmarshal(told, &d.heir.welcome); err != nil {
 		return fmt.Errorf("take over: read the welcome: %w", err)
 	}

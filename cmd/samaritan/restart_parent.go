@@ -39,10 +39,14 @@ func (d *process) successor(path string) (hotrestart.Start, error) {
 		Dir: d.o.data, Path: path, Args: os.Args[1:], Env: cmd.Env,
 		ExtraFiles: cmd.ExtraFiles, Stdout: os.Stdout, Stderr: os.Stderr,
 		Version: version, Sessions: sessionsVersion,
-		Check: checkTimeout, AckTimeout: ackTimeout,
+		Check: checkTimeout, AckTimeout: d.answerTime(),
 		Log: d.log.With("component", "hotrestart"),
 	}, err
 }
+
+// answerTime is how long the new process may take to answer once clients wait for it. It
+// never is more than the time in which it has to be ready.
+func (d *process) answerTime() time.Duration { return min(ackTimeout, d.o.restartTimeout) }
 
 // raise starts the new process and returns it when it is ready to take over.
 func (r *restarter) raise(ctx context.Context) (*hotrestart.Successor, error) {
@@ -124,7 +128,7 @@ func (r *restarter) handOver(ctx context.Context, s *hotrestart.Successor) ([]ho
 
 // release gives the word to the new process, with all that it has to know.
 func (r *restarter) release(ctx context.Context, s *hotrestart.Successor) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, ackTimeout, errors.New("the new process did not take over in time"))
+	ctx, cancel := context.WithTimeoutCause(ctx, r.d.answerTime(), errors.New("the new process did not take over in time"))
 	defer cancel()
 	state, err := r.d.exportState()
 	if err != nil {

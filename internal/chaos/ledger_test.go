@@ -281,8 +281,8 @@ func (f *fakeRedis) wipe() {
 	maps.DeleteFunc(f.data, func(key string, _ any) bool { return testredis.Slot(key) == wiped })
 }
 
-// exchange answers a pipeline, as a link does.
-func (f *fakeRedis) exchange(cmds [][]any, each func(i int, v any)) error {
+// Exchange answers a pipeline, as a link does.
+func (f *fakeRedis) Exchange(cmds [][]any, each func(i int, v any)) error {
 	if f.every("reordered", 3) { // executed from the last to the first
 		replies := make([]any, len(cmds))
 		for i := len(cmds) - 1; i >= 0; i-- {
@@ -312,7 +312,7 @@ func (f *fakeRedis) exchange(cmds [][]any, each func(i int, v any)) error {
 	return nil
 }
 
-func (f *fakeRedis) close() error { return nil }
+func (f *fakeRedis) Close() error { return nil }
 
 // do executes one command, or does wrong.
 func (f *fakeRedis) do(cmd []any) any {
@@ -452,7 +452,7 @@ func runFake(wrong string, lossy bool, own ...uint16) (r Result) {
 	f := &fakeRedis{data: map[string]any{}, count: map[string]int{}}
 	s := &Suite{tally: &tally{}, keys: keyspace{tags: slotTags()}, options: Options{Seed: 1}}
 	s.tally.reset()
-	w := s.hireOne(1, func() (link, error) { return f, nil }, write)
+	w := s.hireOne(1, func() (Link, error) { return f, nil }, write)
 	s.writers = s.workers
 	w.begin(s.keys, Fault{MayLose: lossy}, true)
 	for shard, a := range w.accounts {
@@ -468,7 +468,7 @@ func runFake(wrong string, lossy bool, own ...uint16) (r Result) {
 		w.step()
 	}
 	f.wrong = ""
-	for _, one := range s.finals(lossy) {
+	for _, one := range finals(s.keys, s.writers, lossy) {
 		n, problems := one.check(f.execute(one.cmd))
 		r.Lost += n
 		for _, p := range problems {

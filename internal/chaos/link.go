@@ -20,36 +20,38 @@ import (
 const replyLimit = 2*RequestTimeout + time.Second
 
 // errHang says that a reply was not there in time.
-var errHang = fmt.Errorf("no reply within %v", replyLimit)
+var errHang = errors.New("no reply in time")
 
-// link is a client's way to the daemon. Errors are those of the way itself; the
-// link has to be closed then.
-type link interface {
-	// exchange sends the commands in one piece and calls each for every reply, in order. An
+// Link is a client's way to the daemon. Errors are those of the way itself; the
+// link has to be closed then. It is not safe for concurrent use.
+type Link interface {
+	// Exchange sends the commands in one piece and calls each for every reply, in order. An
 	// error reply is a testredis.Error.
-	exchange(cmds [][]any, each func(i int, v any)) error
-	close() error
+	Exchange(cmds [][]any, each func(i int, v any)) error
+	Close() error
 }
 
 // rawLink is a connection of testredis.
 type rawLink struct {
 	conn  *testredis.Conn
+	limit time.Duration
 	timer *time.Timer // closes conn
 	hung  atomic.Bool
 	count *atomic.Int64 // open connections of the load
 }
 
-// dialRaw connects with RESP version proto.
-func dialRaw(addr string, proto int, count *atomic.Int64) (*rawLink, error) {
+// DialRaw connects a socket, and says once which version of RESP it wants. It is closed when
+// replies take longer than the limit, which is 10 s at most. open counts it while it is open.
+func DialRaw(addr string, proto int, limit time.Duration, open *atomic.Int64) (Link, error) {
 	conn, err := testredis.Dial(addr)
 	if err != nil {
 		return nil, err
 	}
-	l := &rawLink{conn: conn, count: count}
-	l.timer = time.AfterFunc(replyLimit, l.hang)
-	count.Add(1)
+	l := &rawLink{conn: conn, limit: limit, count: open}
+	l.timer = time.AfterFunc(limit, l.hang)
+	open.Add(1)
 	if _, err := conn.Do("HELLO", proto); err != nil {
-		return nil, errors.Join(fmt.Errorf("HELLO: %w", err), l.close())
+		return nil, errors.Join(fmt.Errorf("HELLO: %w", err), l.Close())
 	}
 	l.timer.Stop()
 	return l, nil
@@ -61,8 +63,8 @@ func (l *rawLink) hang() {
 	_ = l.conn.Close() // wakes up who reads; the error is errHang
 }
 
-func (l *rawLink) exchange(cmds [][]any, each func(i int, v any)) error {
-	l.timer.Reset(replyLimit)
+func (l *rawLink) Exchange(cmds [][]any, each func(i int, v any)) error {
+	l.timer.Reset(l.limit)
 	defer l.timer.Stop()
 	if err := l.conn.Send(cmds...); err != nil {
 		return l.reason(err)
@@ -88,7 +90,7 @@ func (l *rawLink) reason(err error) error {
 	return err
 }
 
-func (l *rawLink) close() error {
+func (l *rawLink) Close() error {
 	l.count.Add(-1)
 	l.timer.Stop()
 	if l.hung.Load() {
@@ -131,12 +133,16 @@ func (c *plainConn) Close() error {
 	return c.Conn.Close()
 }
 
-func (l poolLink) exchange(cmds [][]any, each func(i int, v any)) error {
+func (l poolLink) Exchange(cmds [][]any, each func(i int, v any)) error {
 	ctx := context.Background() // the limits are those of the pool
 	if len(cmds) == 1 {
 		return deliver(l.client.Do(ctx, cmds[0]...), 0, each)
 	}
-	pipe := l.client.Pipeline()
+	return pipelined(ctx, l.client.Pipeline(), cmds, each)
+}
+
+// pipelined sends the commands in one piece.
+func pipelined(ctx context.Context, pipe redis.Pipeliner, cmds [][]any, each func(i int, v any)) error {
 	results := make([]*redis.Cmd, len(cmds))
 	for i, c := range cmds {
 		results[i] = pipe.Do(ctx, c...)
@@ -169,5 +175,25 @@ func deliver(r *redis.Cmd, i int, each func(i int, v any)) error {
 	return nil
 }
 
-// close does nothing: the pool drops a connection that failed.
-func (l poolLink) close() error { return nil }
+// Close does nothing: the pool drops a connection that failed.
+func (l poolLink) Close() error { return nil }
+
+// stickyLink is go-redis with one connection.
+type stickyLink struct {
+	client *redis.Client
+	conn   *redis.Conn
+}
+
+// DialSticky makes a go-redis client, in RESP3, that has one connection, which it opens with
+// the first command. open counts it while it is open.
+func DialSticky(addr string, open *atomic.Int64) Link {
+	client := newPool(addr, 1, open)
+	return stickyLink{client, client.Conn()}
+}
+
+func (l stickyLink) Exchange(cmds [][]any, each func(i int, v any)) error {
+	return pipelined(context.Background(), l.conn.Pipeline(), cmds, each) // the limits are those of the pool
+}
+
+// Close closes the connection.
+func (l stickyLink) Close() error { return errors.Join(l.conn.Close(), l.client.Close()) }

@@ -148,8 +148,8 @@ func (s *Suite) stop() error {
 // for each shard comes on top.
 func (s *Suite) hire() {
 	addr := s.env.Daemon.Addr()
-	pooled := func() (link, error) { return poolLink{s.pool}, nil }
-	dials := []func() (link, error){s.rawTo(addr, 2), pooled, s.rawTo(addr, 3), pooled, s.rawTo(addr, 2)}
+	pooled := func() (Link, error) { return poolLink{s.pool}, nil }
+	dials := []func() (Link, error){s.rawTo(addr, 2), pooled, s.rawTo(addr, 3), pooled, s.rawTo(addr, 2)}
 	for id := range s.options.Clients {
 		if id%6 == 5 {
 			s.hireOne(id, s.rawTo(s.env.Daemon.BothAddr(), 2+id/6%2), read)
@@ -167,7 +167,7 @@ func (s *Suite) hire() {
 }
 
 // hireOne makes one worker.
-func (s *Suite) hireOne(id int, dial func() (link, error), next func(*worker) []request) *worker {
+func (s *Suite) hireOne(id int, dial func() (Link, error), next func(*worker) []request) *worker {
 	w := &worker{
 		id: id, dial: dial, next: next, pauses: [2]time.Duration{pauseMin, pauseMax},
 		gate: s.gate, tally: s.tally, rand: rand.New(rand.NewPCG(s.options.Seed, uint64(id+1))),
@@ -177,8 +177,8 @@ func (s *Suite) hireOne(id int, dial func() (link, error), next func(*worker) []
 }
 
 // rawTo returns what dials a raw connection.
-func (s *Suite) rawTo(addr string, proto int) func() (link, error) {
-	return func() (link, error) { return dialRaw(addr, proto, s.conns) }
+func (s *Suite) rawTo(addr string, proto int) func() (Link, error) {
+	return func() (Link, error) { return DialRaw(addr, proto, replyLimit, s.conns) }
 }
 
 // Env returns what faults act on.

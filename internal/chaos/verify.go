@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"samaritan/internal/testredis"
@@ -26,18 +27,11 @@ func (s *Suite) newRound(f Fault) error {
 	}
 	s.old = nil
 	for _, w := range s.writers {
-		for shard, a := range w.accounts {
+		for _, a := range w.accounts {
 			s.old = append(s.old, a.keys()...)
-			cmds = append(cmds, []any{"SET", a.counterKey, counterBase(w.id, shard)})
 		}
 	}
-	for shard := range Shards {
-		for slot := range s.keys.tags[shard] {
-			for _, k := range s.keys.checks(shard, slot) {
-				cmds = append(cmds, []any{"SET", k, value(k, 0, 0, 0)})
-			}
-		}
-	}
+	cmds = append(cmds, foundation(s.keys, s.writers)...)
 	return s.ask(cmds, func(i int, v any) error {
 		if e, ok := v.(testredis.Error); ok && cmds[i][0] != "UNLINK" { // what stays is only litter
 			return fmt.Errorf("%v: %w", cmds[i], e)
@@ -46,27 +40,49 @@ func (s *Suite) newRound(f Fault) error {
 	})
 }
 
+// foundation is the commands that put down what a ledger begins with.
+func foundation(keys keyspace, writers []*worker) (cmds [][]any) {
+	for _, w := range writers {
+		for shard, a := range w.accounts {
+			cmds = append(cmds, []any{"SET", a.counterKey, counterBase(w.id, shard)})
+		}
+	}
+	for shard := range Shards {
+		for slot := range keys.tags[shard] {
+			for _, k := range keys.checks(shard, slot) {
+				cmds = append(cmds, []any{"SET", k, value(k, 0, 0, 0)})
+			}
+		}
+	}
+	return cmds
+}
+
+// ask sends commands over a connection of its own; see the function ask.
+func (s *Suite) ask(cmds [][]any, each func(i int, v any) error) error {
+	return ask(s.env.Daemon.Addr(), s.conns, cmds, each)
+}
+
 // ask sends commands over a connection of its own, and stops after the first error
 // that each returns.
-func (s *Suite) ask(cmds [][]any, each func(i int, v any) error) error {
-	l, err := dialRaw(s.env.Daemon.Addr(), 2, s.conns)
+func ask(addr string, open *atomic.Int64, cmds [][]any, each func(i int, v any) error) error {
+	l, err := DialRaw(addr, 2, replyLimit, open)
 	if err != nil {
 		return err
 	}
 	var first error
 	done := 0
 	for part := range slices.Chunk(cmds, chunk) {
-		err := l.exchange(part, func(i int, v any) {
+		err := l.Exchange(part, func(i int, v any) {
 			if err := each(done+i, v); err != nil && first == nil {
 				first = err
 			}
 		})
 		if err = errors.Join(err, first); err != nil {
-			return errors.Join(err, l.close())
+			return errors.Join(err, l.Close())
 		}
 		done += len(part)
 	}
-	return l.close()
+	return l.Close()
 }
 
 // final is one key of the ledger, and what its value in the end says.
@@ -82,42 +98,47 @@ func (s *Suite) verify(f Fault) (lost int64) {
 	if s.env.Daemon.Running() != nil {
 		return 0
 	}
-	finals := s.finals(f.MayLose)
+	return settle(s.tally, finals(s.keys, s.writers, f.MayLose), s.ask)
+}
+
+// settle reads all keys by ask, and tells the tally what is wrong with them. It returns how
+// many acknowledged writes are missing that may be.
+func settle(t *tally, finals []final, ask func([][]any, func(int, any) error) error) (lost int64) {
 	var cmds [][]any
 	for _, f := range finals {
 		cmds = append(cmds, f.cmd)
 	}
-	err := s.ask(cmds, func(i int, v any) error {
+	err := ask(cmds, func(i int, v any) error {
 		if e, ok := v.(testredis.Error); ok {
-			s.tally.violation("key %s cannot be read in the end: %v", finals[i].key, e)
+			t.violation("key %s cannot be read in the end: %v", finals[i].key, e)
 			return nil
 		}
 		n, problems := finals[i].check(v)
 		lost += n
 		for _, p := range problems {
 			p.text = fmt.Sprintf("key %s in the end: %s", finals[i].key, p.text)
-			s.tally.problem(p)
+			t.problem(p)
 		}
 		return nil
 	})
 	if err != nil {
-		s.tally.violation("the ledger cannot be checked: %v", err)
+		t.violation("the ledger cannot be checked: %v", err)
 	}
 	return lost
 }
 
-// finals returns all keys that the ledger knows.
-func (s *Suite) finals(lossy bool) (all []final) {
+// finals returns all keys that the ledger of the writers knows.
+func finals(keys keyspace, writers []*worker, lossy bool) (all []final) {
 	for shard := range Shards {
 		var accounts []*account
-		for _, w := range s.writers {
+		for _, w := range writers {
 			a := w.accounts[shard]
 			accounts = append(accounts, a)
 			all = append(all, a.finals(lossy)...)
 		}
 		all = append(all, sharedFinals(accounts, lossy)...)
-		for slot := range s.keys.tags[shard] {
-			for _, k := range s.keys.checks(shard, slot) {
+		for slot := range keys.tags[shard] {
+			for _, k := range keys.checks(shard, slot) {
 				all = append(all, finalCheck(k, lossy))
 			}
 		}

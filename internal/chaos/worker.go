@@ -23,7 +23,7 @@ const (
 type worker struct {
 	// Immutable.
 	id     int
-	dial   func() (link, error)
+	dial   func() (Link, error)
 	next   func(w *worker) []request // makes a batch
 	pauses [2]time.Duration          // least and most
 	gate   *sync.RWMutex
@@ -31,7 +31,7 @@ type worker struct {
 	rand   *rand.Rand
 
 	// Owned as said above.
-	link     link
+	link     Link
 	keys     keyspace
 	accounts [Shards]*account // of a writer
 	lossy    bool
@@ -58,7 +58,7 @@ func (w *worker) run(ctx context.Context) {
 // hangUp closes the link, if there is one.
 func (w *worker) hangUp() {
 	if w.link != nil {
-		_ = w.link.close() // broken or not, it is gone
+		_ = w.link.Close() // broken or not, it is gone
 		w.link = nil
 	}
 }
@@ -79,7 +79,7 @@ func (w *worker) step() {
 		w.cmds = append(w.cmds, r.args)
 	}
 	t := w.tally.begin()
-	err := w.link.exchange(w.cmds, func(i int, v any) { w.reply(&t, &w.batch[i], v); t.replies++ })
+	err := w.link.Exchange(w.cmds, func(i int, v any) { w.reply(&t, &w.batch[i], v); t.replies++ })
 	if err != nil {
 		w.broken(&t, err)
 	}

@@ -81,3 +81,23 @@ func (p port) release() {
 		syscall.Close(p.lock)
 	}
 }
+
+// ReserveAddresses returns addresses "127.0.0.1:port" for servers, which no other user of this
+// package gets until release is called.
+func ReserveAddresses(n int) (addrs []string, release func(), err error) {
+	var ports []port
+	release = func() {
+		for _, p := range ports {
+			p.release()
+		}
+	}
+	for range n {
+		p, err := reservePort()
+		if err != nil {
+			release()
+			return nil, nil, err
+		}
+		ports, addrs = append(ports, p), append(addrs, p.addr())
+	}
+	return addrs, release, nil
+}
