@@ -23,6 +23,10 @@ type Options struct {
 	// while an interval is merged. nil means that there are none.
 	CommandName func(uint16) string
 	ClientName  func(uint32) string
+	// CommandNumber and ClientNumber are the other way round, for Import. A name may
+	// have no number: ok is false, or the number 0; then its hits are those of nobody known.
+	CommandNumber func(string) (number uint16, ok bool)
+	ClientNumber  func(string) uint32
 }
 
 const (
@@ -52,6 +56,12 @@ func (o Options) complete() Options {
 	if o.ClientName == nil {
 		o.ClientName = func(uint32) string { return "" }
 	}
+	if o.CommandNumber == nil {
+		o.CommandNumber = func(string) (uint16, bool) { return 0, false }
+	}
+	if o.ClientNumber == nil {
+		o.ClientNumber = func(string) uint32 { return 0 }
+	}
 	return o
 }
 
@@ -75,6 +85,7 @@ type Collector struct {
 	intervals []*interval // of the window, the newest last; that one is being filled
 	slots     slotSums    // of the interval that is being filled
 	values    []Value
+	foreign   bool // keys have come by Import
 	random    *rand.Rand
 }
 
@@ -157,6 +168,7 @@ func (c *Collector) reset() {
 	c.intervals = []*interval{newInterval()}
 	c.slots = slotSums{}
 	c.values = nil
+	c.foreign = false
 	c.report.Store(&Report{SampleRate: 1})
 }
 
@@ -262,6 +274,9 @@ func (n *Counts) largest(limit int) (chosen []int, floor uint64) {
 // enter adds what one counter knows of a key.
 func (c *Collector) enter(where string, floor uint64, e *entry, count uint64, cl clock) {
 	t := c.keys[e.hash]
+	if t == nil {
+		t = c.adopt(e)
+	}
 	if t == nil {
 		t = &tracked{
 			hash: e.hash, name: nameOf(e.name(), int(e.length)), length: int(e.length),

@@ -13,6 +13,8 @@
 // publishes a [Report]: the hottest keys of a window of several intervals, the hottest
 // slots and the largest values. It is safe for use by several goroutines.
 //
+// What a collector knows can go on in another process: see [Collector.Export].
+//
 //	sampler := hotkey.NewSampler(now)
 //	counter := hotkey.NewCounter(now)
 //	// for each request:

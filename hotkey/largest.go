@@ -114,6 +114,7 @@ func (c *Collector) addValues(l *Largest, clock clock) {
 			Key: nameOf(v.key[:min(v.length, KeyMax)], v.length), Length: v.length, Command: c.o.CommandName(v.command),
 			Size: v.size, Slot: int(v.slot), Seen: clock.wall(v.seen), hash: v.hash,
 		}
+		c.adoptValue(&value)
 		c.values = slices.DeleteFunc(c.values, func(o Value) bool {
 			return o.hash == v.hash && (o.Size <= v.size || o.superseded)
 		})

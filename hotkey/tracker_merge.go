@@ -72,6 +72,11 @@ func heaviest(tables []*trackTable, k int, sample uint64) []Weighted {
 			list[at].Weight += (e.weight - e.inherited) * sample
 		})
 	}
+	return firstWeighted(list, k)
+}
+
+// firstWeighted sorts a list and cuts it.
+func firstWeighted(list []Weighted, k int) []Weighted {
 	slices.SortFunc(list, func(a, b Weighted) int {
 		if c := compare(b.Weight, a.Weight); c != 0 {
 			return c
@@ -79,6 +84,44 @@ func heaviest(tables []*trackTable, k int, sample uint64) []Weighted {
 		return strings.Compare(string(a.Name), string(b.Name))
 	})
 	return slices.Clip(list[:min(k, len(list))])
+}
+
+// Plus adds up what two processes have found one after the other for a session, and picks
+// the k heaviest keys of each measure. Weights stay lower bounds as far as keys can be told
+// apart: of those longer than KeyMax the hash is of one process only, so of two that
+// begin alike and are as long as one another one is taken for the other. It changes neither.
+func (m *Tracked) Plus(o *Tracked, k int) *Tracked {
+	sum := *m
+	sum.All.add(o.All)
+	sum.Selected.add(o.Selected)
+	sum.Sampled.add(o.Sampled)
+	sum.ByCost = addWeighted(m.ByCost, o.ByCost, k)
+	sum.ByBytes = addWeighted(m.ByBytes, o.ByBytes, k)
+	return &sum
+}
+
+// addWeighted is nil when both lists are.
+func addWeighted(a, b []Weighted, k int) []Weighted {
+	if a == nil && b == nil {
+		return nil
+	}
+	type id struct {
+		name   string
+		length int
+	}
+	index := make(map[id]int, len(a))
+	list := append([]Weighted{}, a...)
+	for i := range a {
+		index[id{string(a[i].Name), a[i].Length}] = i
+	}
+	for _, w := range b {
+		if at, ok := index[id{string(w.Name), w.Length}]; ok {
+			list[at].Weight += w.Weight
+		} else {
+			list = append(list, w)
+		}
+	}
+	return firstWeighted(list, k)
 }
 
 // each calls fn for every key.

@@ -32,7 +32,7 @@
 // back what is unanswered. A child that cannot deliver an acknowledgement serves the
 // session only if the parent is dead.
 //
-// A child that is about to end (SIGTERM) says ENDING first. Behind that it acknowledges
+// A child that is about to end (SIGTERM) after TAKEN says ENDING first. Behind that it acknowledges
 // nothing, so it need not be killed when it closes the connection. In all other cases it
 // is: a process that has lost the connection, and lives, might serve what the parent
 // takes back.
@@ -90,7 +90,8 @@
 // HELLO is the first message in each direction. OFFERs carry 64 listeners at most, in the
 // order they were given; the last one says so, and its raw bytes are the welcome. PROGRESS
 // may come any number of times before READY. FAILED ends it: the child has a second left.
-// SESSIONs have ids that grow, starting with 1, and are answered in their order. UPDATE may
+// SESSIONs have ids, each used once, and are
+// answered in the order they came. UPDATE may
 // come whenever TAKEN was said. Nothing follows FINISH, and the parent closes the connection.
 //
 // A message whose type is not known, or that the other side should not send (now), is

@@ -16,10 +16,11 @@ var (
 	// ErrParentGone says that the parent has died. The child has all there is now.
 	ErrParentGone = errors.New("the parent process is gone")
 
-	errProtocol = errors.New("protocol error")
-	errNotSent  = errors.New("nothing was sent")
-	errKilled   = errors.New("the new process was killed")
-	errFinished = errors.New("the handover is finished")
+	errProtocol  = errors.New("protocol error")
+	errNotSent   = errors.New("nothing was sent")
+	errKilled    = errors.New("the new process was killed")
+	errFinished  = errors.New("the handover is finished")
+	errNotParent = errors.New("it waits for a process that it has started itself")
 )
 
 // RefusedError says that the child does not take a session. The parent serves it on.

@@ -41,8 +41,8 @@ func (s *Successor) Give(service string, fd int, state, input []byte, done func(
 	switch {
 	case errors.Is(err, errNotSent):
 		s.answer(id, &RefusedError{err.Error()})
-	case err != nil:
-		s.fail(err) // which answers
+	default:
+		s.notSent(err) // the end answers it
 	}
 }
 

@@ -42,23 +42,24 @@ func Inherit(ctx context.Context, version string, sessions int) (*Predecessor, e
 		return p, nil
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
-	case p.parentDied():
+	case !errors.Is(err, errNotParent) && p.parentDied():
 		return nil, fmt.Errorf("%w: process %d: %w", ErrNoParent, pid, err)
 	}
 	return nil, fmt.Errorf("meet the parent process %d: %w", pid, err)
 }
 
 func (p *Predecessor) meet(ctx context.Context, path string, own hello) error {
-	if os.Getppid() != p.pid {
-		return errors.New("it is not our parent")
-	}
+	ours := os.Getppid() == p.pid
 	conn, err := dial(ctx, path)
 	if err != nil {
 		return err
 	}
 	p.wire = newWire(conn)
 	stop := p.wire.until(ctx)
-	if err = checkPeer(conn, p.pid); err == nil {
+	if err = checkPeer(conn, p.pid); err == nil && !ours {
+		err = stillListens(ctx, path)
+	}
+	if err == nil {
 		err = p.hello(own)
 	}
 	if !stop() && err == nil {
@@ -68,6 +69,21 @@ func (p *Predecessor) meet(ctx context.Context, path string, own hello) error {
 		p.Close()
 	}
 	return err
+}
+
+// stillListens looks for a second whether a process that is not our parent lives. If so
+// it is errNotParent. One that was killed can be seen to listen for a moment longer than
+// it is our parent.
+func stillListens(ctx context.Context, path string) error {
+	for pause := time.Millisecond; pause < grace; pause *= 2 {
+		time.Sleep(pause)
+		conn, err := dial(ctx, path)
+		if err != nil {
+			return err
+		}
+		_ = conn.Close()
+	}
+	return errNotParent
 }
 
 func (p *Predecessor) hello(own hello) error {

@@ -1,7 +1,6 @@
 package hotrestart
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -78,17 +77,17 @@ func Check(ctx context.Context, s Start) error {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	if printed := strings.TrimSpace(out.String()); printed != "" {
+	if printed := strings.TrimSpace(string(out.kept)); printed != "" {
 		return fmt.Errorf("check %s: %w: %s", s.Path, err, printed)
 	}
 	return fmt.Errorf("check %s: %w", s.Path, err)
 }
 
 // bounded keeps the first bytes of what is written.
-type bounded struct{ bytes.Buffer }
+type bounded struct{ kept []byte }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	b.Buffer.Write(p[:min(len(p), maxPrinted-b.Len())])
+	b.kept = append(b.kept, p[:min(len(p), maxPrinted-len(b.kept))]...)
 	return len(p), nil
 }
 

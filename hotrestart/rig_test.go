@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long a test waits for what should come at once.
-const patience = 60 * time.Second
+const patience = 8 * time.Second
 
 // withPatience is a context that ends when nothing will come any more.
 func withPatience(t *testing.T) context.Context {
@@ -34,6 +34,7 @@ func withPatience(t *testing.T) context.Context {
 type console struct {
 	t     *testing.T
 	w     *os.File
+	leash string
 	lines chan string
 
 	mu  sync.Mutex
@@ -44,14 +45,21 @@ func newConsole(t *testing.T) *console {
 	t.Helper()
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
-	c := &console{t: t, w: w, lines: make(chan string, 100_000)}
+	c := &console{t: t, w: w, leash: filepath.Join(t.TempDir(), "leash"), lines: make(chan string, 100_000)}
+	require.NoError(t, unix.Mkfifo(c.leash, 0o600))
+	leash, err := os.OpenFile(c.leash, os.O_RDWR, 0)
+	require.NoError(t, err)
 	done := make(chan struct{})
 	go func() { c.read(r); close(done) }()
 	t.Cleanup(func() {
+		_ = leash.Close()
 		_ = w.Close()
 		_ = r.SetReadDeadline(time.Now().Add(patience)) // if a process lives on, which is a failure
 		<-done
 		_ = r.Close()
+		if c.said("LEAK") > 0 {
+			t.Error("a process has left files open")
+		}
 		if t.Failed() {
 			t.Log("the other processes said:\n" + strings.Join(c.all, "\n"))
 		}
@@ -70,11 +78,16 @@ func (c *console) read(r io.Reader) {
 	}
 }
 
-// said tells whether a line was written that begins so.
-func (c *console) said(prefix string) bool {
+// said is how many lines were written that begin so.
+func (c *console) said(prefix string) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.ContainsFunc(c.all, func(line string) bool { return strings.HasPrefix(line, prefix) })
+	for _, line := range c.all {
+		if strings.HasPrefix(line, prefix) {
+			n++
+		}
+	}
+	return n
 }
 
 // await waits for a line that begins so and returns the rest of it.
@@ -96,23 +109,6 @@ func (c *console) await(prefix string) string {
 	}
 }
 
-// ends waits until all processes that write here have ended.
-func (c *console) ends() {
-	c.t.Helper()
-	_ = c.w.Close()
-	late := time.After(patience)
-	for {
-		select {
-		case _, ok := <-c.lines:
-			if !ok {
-				return
-			}
-		case <-late:
-			c.t.Fatal("the process does not end")
-		}
-	}
-}
-
 // startOf is how a child with the role is started.
 func startOf(t *testing.T, role string, env ...string) (Start, *console) {
 	t.Helper()
@@ -123,7 +119,7 @@ func startOf(t *testing.T, role string, env ...string) (Start, *console) {
 		Dir:      t.TempDir(),
 		Path:     self,
 		Args:     []string{"-test.run=^$"},
-		Env:      append(append(os.Environ(), envRole+"="+role), env...),
+		Env:      append(append(os.Environ(), envRole+"="+role, envLeash+"="+c.leash), env...),
 		Stdout:   c.w,
 		Stderr:   c.w,
 		Version:  "v1",
@@ -190,12 +186,96 @@ func keepsFiles(t *testing.T) {
 	})
 }
 
-// pair is a connection; both ends are blocking, and closed at the end of the test.
-func pair(t *testing.T) (ours, theirs int) {
+// client is a connection: what its peer has, and what the proxy has.
+type client struct {
+	t    *testing.T
+	peer *os.File
+	fd   int
+}
+
+func newClient(t *testing.T) *client {
 	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	require.NoError(t, err)
-	return fds[0], fds[1]
+	c := &client{t, os.NewFile(uintptr(fds[0]), "client"), fds[1]}
+	require.NoError(t, c.peer.SetDeadline(time.Now().Add(patience)))
+	t.Cleanup(func() {
+		_ = c.peer.Close()
+		c.leave()
+	})
+	return c
+}
+
+// leave closes the end of the proxy in this process.
+func (c *client) leave() {
+	if c.fd >= 0 {
+		_ = unix.Close(c.fd)
+		c.fd = -1
+	}
+}
+
+// hears what the proxy sends.
+func (c *client) hears(want string) {
+	c.t.Helper()
+	b := make([]byte, len(want))
+	_, err := io.ReadFull(c.peer, b)
+	require.NoError(c.t, err)
+	require.Equal(c.t, want, string(b))
+}
+
+// echoes tells that the other process serves it.
+func (c *client) echoes(text string) {
+	c.t.Helper()
+	_, err := c.peer.WriteString(text)
+	require.NoError(c.t, err)
+	c.hears(text)
+}
+
+// isServedHere tells that the end of the proxy is here and nowhere else: what the
+// client says is heard here, and it hears what is said here.
+func (c *client) isServedHere() {
+	c.t.Helper()
+	_, err := c.peer.WriteString("still there?")
+	require.NoError(c.t, err)
+	b := make([]byte, 100)
+	n, err := unix.Read(c.fd, b)
+	require.NoError(c.t, err)
+	require.Equal(c.t, "still there?", string(b[:n]))
+	_, err = unix.Write(c.fd, []byte("here"))
+	require.NoError(c.t, err)
+	c.hears("here")
+}
+
+// isHungUp tells that nobody has the other end any more.
+func (c *client) isHungUp() {
+	c.t.Helper()
+	_, err := c.peer.Read(make([]byte, 1))
+	require.ErrorIs(c.t, err, io.EOF)
+}
+
+// give gives the client away and waits for the answer.
+func (c *client) give(s *Successor, service string, state, input []byte) error {
+	got := make(chan error, 1)
+	s.Give(service, c.fd, state, input, func(err error) { got <- err })
+	select {
+	case err := <-got:
+		return err
+	case <-time.After(patience):
+		c.t.Fatal("a session is not answered")
+		return nil
+	}
+}
+
+// requireDead tells that the child has ended and been waited for.
+func requireDead(t *testing.T, s *Successor) {
+	t.Helper()
+	require.ErrorIs(t, unix.Kill(s.PID(), 0), unix.ESRCH)
+	require.ErrorIs(t, s.process.cmd.Process.Signal(unix.Signal(0)), os.ErrProcessDone)
+}
+
+func requireAlive(t *testing.T, s *Successor) {
+	t.Helper()
+	require.NoError(t, s.process.cmd.Process.Signal(unix.Signal(0)))
 }
 
 // leftSockets are those of the hot restart in the directory.

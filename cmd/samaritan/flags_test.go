@@ -20,16 +20,16 @@ func TestFlagDefaults(t *testing.T) {
 	assert.Equal(t, options{
 		config: "/etc/samaritan.yaml", data: defaultDataDir(),
 		pidFile: defaultDataDir() + "/samaritan.pid",
-		workers: max(1, runtime.GOMAXPROCS(0)/2), drain: 10 * time.Second,
+		workers: max(1, runtime.GOMAXPROCS(0)/2), drain: 10 * time.Second, restartTimeout: time.Minute,
 	}, o)
 }
 
 func TestFlags(t *testing.T) {
-	o, err := parseFlags([]string{"-config", "c", "-id=i", "-service", "s", "-data", "d", "-workers", "3", "-drain", "1m", "-check", "-watch", "-version"}, &bytes.Buffer{})
+	o, err := parseFlags([]string{"-config", "c", "-id=i", "-service", "s", "-data", "d", "-workers", "3", "-drain", "1m", "-check", "-watch", "-version", "-restart-timeout", "5s", "-supervise"}, &bytes.Buffer{})
 	require.NoError(t, err)
 	assert.Equal(t, options{
 		config: "c", id: "i", service: "s", data: "d", dataSet: true, pidFile: "d/samaritan.pid",
-		workers: 3, drain: time.Minute, check: true, watch: true, version: true,
+		workers: 3, drain: time.Minute, check: true, watch: true, version: true, restartTimeout: 5 * time.Second, supervise: true,
 	}, o)
 	o, err = parseFlags([]string{"-data", "d", "-pidfile", "p"}, &bytes.Buffer{})
 	require.NoError(t, err)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"os"
 	"regexp"
 	"slices"
 	"syscall"
@@ -107,12 +109,13 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		stop: func() { calls = append(calls, "stop") },
 		now:  func() { calls = append(calls, "now") },
 		load: func() { calls = append(calls, "load") },
+		hot:  func() { calls = append(calls, "hot") },
 	}
 	ending := false
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGINT} {
 		ending = s.one(sig, ending)
 	}
-	assert.Equal(t, []string{"load", "stop", "now"}, calls)
+	assert.Equal(t, []string{"hot", "load", "stop", "now"}, calls)
 }
 
 // What does not end must not keep the process from ending.
@@ -125,4 +128,24 @@ func TestWaitForTheEndIsBounded(t *testing.T) {
 	assert.ErrorIs(t, d.await(never, time.Millisecond, errHangs), errHangs)
 	d.force()
 	assert.ErrorIs(t, d.await(never, patience, errHangs), errForced)
+}
+
+// Systemd hears one process: the one that has taken over, after it has been told which
+// that is.
+func TestNotifierIsMuteWhileAnotherProcessServes(t *testing.T) {
+	var sent []string
+	n := &notifier{
+		ready: func() (bool, []string) { return true, nil }, trouble: func() string { return "" },
+		send: func(state string) { sent = append(sent, state) },
+	}
+	n.look()
+	n.replacedBy(7)
+	n.reloading(true)
+	n.look()
+	n.stop()
+	assert.Equal(t, []string{"READY=1\nSTATUS=ready", "MAINPID=7\nREADY=1"}, sent)
+	n.stopping = false
+	n.back()
+	n.look()
+	assert.Equal(t, []string{fmt.Sprintf("MAINPID=%d\nREADY=1", os.Getpid()), "STATUS=ready"}, sent[2:])
 }

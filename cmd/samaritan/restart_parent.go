@@ -175,12 +175,13 @@ func (r *restarter) leave(ctx context.Context, s *hotrestart.Successor, spare []
 	} else {
 		r.d.log.Warn("clients do not move to the new process, they are served here until they end", "reason", why)
 	}
-	switch r.awaitEnd(ctx, s) {
-	case endGone:
+	switch end := r.awaitEnd(ctx, s); {
+	case ctx.Err() != nil: // whatever else there is
+	case end == endGone:
 		moving.end()
 		r.takeBack(s, spare)
 		return
-	case endTime:
+	case end == endTime:
 		left := r.d.clients()
 		r.d.log.Warn("the time to drain is over", "clients", left, "after", r.terminate)
 		r.mu.Lock()
@@ -245,7 +246,7 @@ func (r *restarter) awaitEnd(ctx context.Context, s *hotrestart.Successor) endRe
 	defer limit.Stop()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	updated := begin
+	updated, before := begin, -1
 	for {
 		select {
 		case <-ctx.Done():
@@ -258,10 +259,11 @@ func (r *restarter) awaitEnd(ctx context.Context, s *hotrestart.Successor) endRe
 			return endTime
 		case now := <-look.C:
 			left := r.d.clients()
-			if now.Sub(updated) >= updateEvery {
+			if now.Sub(updated) >= updateEvery || left == 0 && before != 0 {
 				updated = now
 				r.update(s, left)
 			}
+			before = left
 			if left == 0 && now.Sub(begin) >= min(provingTime, r.terminate) && !r.hasPredecessor() {
 				r.update(s, 0)
 				return endDone

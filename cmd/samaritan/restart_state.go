@@ -21,7 +21,7 @@ type handedState struct {
 	Totals       []byte            `json:"totals"` // see stats.Totals
 	NextClientID int64             `json:"next_client_id"`
 	LogLevel     string            `json:"log_level,omitempty"` // when it is not that of the file
-	Services     map[string][]byte `json:"services,omitempty"` // see keeper
+	Services     map[string][]byte `json:"services,omitempty"`  // see keeper
 }
 
 // handedUpdate is what the next one is told while this one drains.

@@ -17,6 +17,7 @@ import (
 	"samaritan/internal/filewatch"
 	"samaritan/internal/logging"
 	"samaritan/internal/stats"
+	"samaritan/internal/supervise"
 	"samaritan/proc"
 )
 
@@ -140,6 +141,7 @@ func (d *process) run() error {
 		d.heir.notify()
 	}
 	around.wg.Go(func() { d.runStore(d.stopping) })
+	around.wg.Go(d.watchSupervisor)
 	drained := make(chan error, 1)
 	go func() { drained <- d.controller.Run(d.stopping) }()
 	reloads := d.startReloads()
@@ -234,6 +236,14 @@ func (d *process) openData() {
 	d.log.Warn("cannot use the data directory, going on without", "error", err)
 	if filepath.Dir(d.o.pidFile) == filepath.Clean(d.o.data) {
 		d.pid = pidFile{} // none
+	}
+}
+
+// watchSupervisor ends the process with its supervisor, which may be started anew.
+func (d *process) watchSupervisor() {
+	if supervise.Lost(d.stopping) == nil {
+		d.log.Error("the supervisor is gone, ending")
+		d.stop()
 	}
 }
 

@@ -160,14 +160,6 @@ func TestShutdownOverHTTP(t *testing.T) {
 	assert.Equal(t, 0, c.exit())
 }
 
-func TestSignalThatIsNotSupportedIsIgnoredWithAWarning(t *testing.T) {
-	c := launch(t, []string{testredis.FreeAddress(t)})
-	c.await("/live", 200, "")
-	c.signal(syscall.SIGHUP)
-	c.awaitLog("SIGHUP is ignored")
-	c.await("/live", 200, "")
-}
-
 func TestDataDirectoryThatCannotBeUsedIsNotFatal(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
@@ -176,6 +168,9 @@ func TestDataDirectoryThatCannotBeUsedIsNotFatal(t *testing.T) {
 	})
 	c.awaitLog("cannot use the data directory, going on without")
 	c.await("/live", 200, "")
+	status, body := c.post("/ops/hotrestart")
+	assert.Equal(t, 500, status, "there is no place to meet the next process")
+	assert.Contains(t, body, "not a directory")
 	c.signal(syscall.SIGTERM)
 	assert.Equal(t, 0, c.exit())
 }
@@ -205,8 +200,7 @@ func TestReaderOfTheLogThatWentAwayEndsNothing(t *testing.T) {
 	require.NoError(t, w.Close())
 	c.await("/live", 200, "")
 	require.NoError(t, r.Close())
-	c.signal(syscall.SIGHUP) // it is logged
-	c.signal(syscall.SIGUSR1)
+	c.signal(syscall.SIGUSR1) // it is logged
 	c.await("/live", 200, "")
 	c.signal(syscall.SIGTERM)
 	assert.Equal(t, 0, c.exit())

@@ -21,10 +21,10 @@ type source struct {
 	log   *logging.Logger
 	store *config.Store
 
-	dir  string // for the state; set before the first client, empty: no state is kept
+	dir string // for the state; set before the first client, empty: no state is kept
 	// predecessor is how long the process before may keep the state, 0: there is none.
 	predecessor time.Duration
-	part *part  // of the client
+	part        *part // of the client
 
 	mu     sync.Mutex // guards the following
 	begun  bool       // it is known whether there is a client

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -31,7 +30,7 @@ const (
 // play is main of a supervisor or of a daemon.
 func play() int {
 	if Wanted(os.Getenv(flagEnv) != "") {
-		return Run(Options{Path: os.Getenv(pathEnv), Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+		return Run(Options{Path: os.Getenv(pathEnv)})
 	}
 	conn, err := net.Dial("unix", os.Getenv(stageEnv))
 	if err != nil {

@@ -17,13 +17,14 @@
 //
 // # Signals
 //
-// TERM and INT go to every process that serves or has served, as those are what is to end:
-// the predecessor that still drains has to end as well. HUP, USR1, USR2 and QUIT go to the
-// one that serves, or to the one that served before it when that is dead. What nobody
-// can be given is kept until somebody announces himself. So are HUP, USR1 and USR2 until the
-// first daemon has announced itself: before it catches them they would kill it. TERM, INT and
-// QUIT are not kept from it, as being killed is what they ask for. A signal that is
-// kept twice is passed on once, as the kernel does it with pending ones.
+// TERM and INT go to every process that serves or has served, as those are what is to end: a
+// predecessor that still drains has to end as well, and so has a successor that takes over
+// only after that. HUP, USR1, USR2 and QUIT go to the one that serves, or to the one that
+// served before it when that is dead. What nobody can be given is kept until somebody announces
+// himself. So are HUP, USR1 and USR2 until the first daemon has announced itself: before it
+// catches them they would kill it. TERM, INT and QUIT are not kept from it, as being killed is
+// what they ask for. A signal that is kept twice is passed on once, as the kernel does it with
+// pending ones.
 //
 // The daemon is a process group of its own: Ctrl-C on a terminal reaches the supervisor
 // alone, and is passed on, once.

@@ -9,15 +9,23 @@ import (
 func (s *supervisor) pass(sig syscall.Signal) {
 	given := false
 	for _, p := range s.addressees(sig) {
-		if err := p.signal(sig); err != nil {
-			s.log.Warn("cannot pass a signal on", "signal", sig.String(), "pid", p.pid, "error", err)
-			continue
-		}
-		given = true
+		given = s.give(sig, p) || given
 	}
-	if !given && !slices.Contains(s.held, sig) {
+	switch {
+	case !given && !slices.Contains(s.held, sig):
 		s.held = append(s.held, sig)
+	case given && ends(sig):
+		s.ending = sig
 	}
+}
+
+// give tells whether a process has got a signal.
+func (s *supervisor) give(sig syscall.Signal, p *process) bool {
+	err := p.signal(sig)
+	if err != nil {
+		s.log.Warn("cannot pass a signal on", "signal", sig.String(), "pid", p.pid, "error", err)
+	}
+	return err == nil
 }
 
 // addressees are the living whom a signal is for.

@@ -11,9 +11,10 @@ import (
 // pid.
 type process struct {
 	pid    int
-	fd     int // pidfd; -1: the kernel has none for us, or not any more
-	reaped bool
-	status unix.WaitStatus // when it was reaped, by us
+	fd     int             // pidfd; -1: the kernel has none for us, or not any more
+	gone   bool            // dead, and reaped by somebody else
+	reaped bool            // dead, and reaped by us
+	status unix.WaitStatus // when we have reaped it
 }
 
 // watch makes the record of a process.
@@ -33,7 +34,7 @@ func (p *process) exists() bool { return p.fd >= 0 || p.alive() }
 // reaped still counts.
 func (p *process) alive() bool {
 	switch {
-	case p.reaped:
+	case p.reaped || p.gone:
 		return false
 	case p.fd < 0:
 		return !errors.Is(unix.Kill(p.pid, 0), unix.ESRCH)

@@ -26,7 +26,7 @@ type Options struct {
 	// process. The flag that asks for supervision may stay among them, as the daemon is
 	// not [Wanted] to supervise.
 	Args []string
-	// Log gets what is not as it should be, and nothing else.
+	// Log gets what is not as it should be, and nothing else; nil: slog.Default().
 	Log *slog.Logger
 }
 
@@ -44,6 +44,9 @@ func Wanted(flag bool) bool {
 // Run starts the daemon, supervises it and those that follow it, and returns the exit code
 // for this process: that of the last one that served, and 1 when none could be started.
 func Run(o Options) (exitCode int) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil && os.Getpid() != 1 {
 		o.Log.Error("cannot become the parent of orphans, a hot restart will look like the end", "error", err)
 	}

@@ -1,9 +1,11 @@
 package supervise
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -100,21 +102,14 @@ func TestSignalsGoToWhoServes(t *testing.T) {
 		}
 	}
 	reach(first, kinds...)
-	reach(first, syscall.SIGTERM, syscall.SIGINT)
 
 	second := first.spawn() // not ready: nobody knows it
 	reach(first, kinds...)
-	reach(first, syscall.SIGTERM, syscall.SIGTERM)
 	second.heardNothing()
 
 	second.do("announce") // the first one drains
 	reach(second, kinds...)
 	first.heardNothing()
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGTERM} {
-		s.signal(sig)
-		second.hears(sig)
-		first.hears(sig)
-	}
 
 	first.tell("exit 0")
 	first.leaves()
@@ -123,6 +118,38 @@ func TestSignalsGoToWhoServes(t *testing.T) {
 	reach(second, syscall.SIGTERM, syscall.SIGINT)
 	second.tell("exit 0")
 	assert.Equal(t, 0, s.exit())
+}
+
+// Whoever drains is to end as well, and whoever is asked a second time ends at once.
+func TestTheEndIsForAllThatHaveServed(t *testing.T) {
+	s := raise(t)
+	first := s.enters()
+	first.do("announce")
+	second := first.spawn()
+	second.do("announce")
+	third := second.spawn() // not ready: nobody knows it
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGTERM} {
+		s.signal(sig)
+		first.hears(sig)
+		second.hears(sig)
+	}
+	third.heardNothing()
+
+	// It is in the midst of taking over, and has not heard of the end.
+	third.do("announce")
+	third.hears(syscall.SIGTERM)
+	// One that takes over again knows it already.
+	second.do("announce")
+	s.signal(syscall.SIGHUP)
+	second.hears(syscall.SIGHUP)
+	second.heardNothing()
+
+	for _, p := range []*player{first, third} {
+		p.tell("exit 0")
+		p.leaves()
+	}
+	second.tell("exit 3")
+	assert.Equal(t, 3, s.exit())
 }
 
 func TestExitCodeIsThatOfTheDaemon(t *testing.T) {
@@ -149,18 +176,39 @@ func TestExitCodeIsThatOfTheDaemon(t *testing.T) {
 	}
 }
 
-// It announces itself and is dead before anybody can have listened.
+// It announces itself and is dead before the supervisor gets to listen.
 func TestDaemonThatDiesWithItsAnnouncement(t *testing.T) {
-	for range 10 {
-		s := raise(t)
-		first := s.enters()
-		first.do("announce")
-		second := first.spawn()
-		first.tell("exit 3")
-		first.leaves()
-		second.tell("announce")
-		second.tell("exit 4")
-		assert.Equal(t, 4, s.exit())
+	s := raise(t)
+	first := s.enters()
+	first.do("announce")
+	second := first.spawn()
+	s.signal(syscall.SIGSTOP)
+	first.tell("exit 3")
+	first.leaves()
+	second.tell("announce")
+	second.tell("exit 4")
+	for _, p := range []*player{first, second} {
+		require.Eventually(t, func() bool { return strings.HasPrefix(field(t, p.pid, "State"), "Z") }, patience, time.Millisecond)
+	}
+	s.signal(syscall.SIGCONT)
+	assert.Equal(t, 4, s.exit())
+}
+
+func TestTheDaemonIsStartedAsTheFirstProcessWas(t *testing.T) {
+	s := raise(t)
+	first := s.enters()
+	ours, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", s.pid()))
+	require.NoError(t, err)
+	theirs, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", first.pid))
+	require.NoError(t, err)
+	assert.Contains(t, string(ours), "\x00some\x00arguments\x00")
+	assert.Equal(t, string(ours), string(theirs))
+	for fd := range 3 {
+		ours, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", s.pid(), fd))
+		require.NoError(t, err)
+		theirs, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", first.pid, fd))
+		require.NoError(t, err)
+		assert.Equal(t, ours, theirs)
 	}
 }
 
@@ -224,8 +272,8 @@ func TestPredecessorTakesBack(t *testing.T) {
 	s.signal(syscall.SIGHUP)
 	first.hears(syscall.SIGHUP) // before it has said anything
 	first.do("announce")
-	s.signal(syscall.SIGTERM)
-	first.hears(syscall.SIGTERM)
+	s.signal(syscall.SIGUSR1)
+	first.hears(syscall.SIGUSR1)
 
 	third := first.spawn() // and it can try again
 	third.do("announce")
@@ -302,13 +350,13 @@ func TestNonsenseOnThePipeChangesNothing(t *testing.T) {
 	p.do("announce")
 	p.do("babble main 0")
 	p.do("babble nonsense")
-	p.do("babble main 999999999")
+	p.do("babble main 999999999") // nobody has this pid
 	s.signal(syscall.SIGHUP)
 	p.hears(syscall.SIGHUP)
+	p.do("announce")
 	p.tell("exit 3")
 	assert.Equal(t, 3, s.exit())
 	assert.Contains(t, s.logged(), `\"nonsense\"`)
-	assert.Contains(t, s.logged(), "999999999")
 }
 
 // A storm of everything at once ends as it should.

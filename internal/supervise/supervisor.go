@@ -21,9 +21,10 @@ type supervisor struct {
 	pipe *earpiece // set once, by listen
 
 	// owned by the loop
-	serving *process   // dead perhaps
-	before  []*process // others that have served, oldest first; dead ones are dropped by and by
-	spoke   bool       // somebody has announced himself
+	serving *process       // dead perhaps
+	before  []*process     // others that have served, oldest first; dead ones are dropped by and by
+	spoke   bool           // somebody has announced himself
+	ending  syscall.Signal // what asked for the end last; 0: nothing did
 	held    []syscall.Signal
 	last    corpse // the child that was reaped last
 }
@@ -89,9 +90,8 @@ func (s *supervisor) announced(pid int) {
 		case p.exists(): // dead perhaps, and then its status is still to come
 		case s.last.pid == pid: // it spoke, died, and was reaped, faster than we listened
 			p.end(s.last.status)
-		default:
-			s.log.Warn("a process that is gone was announced", "pid", pid)
-			return
+		default: // its parent has reaped it, and takes over again perhaps
+			p.gone = true
 		}
 		s.succeed(p)
 	}
@@ -103,8 +103,12 @@ func (s *supervisor) announced(pid int) {
 	}
 }
 
-// succeed puts a process in the place of the one that serves.
+// succeed puts a process in the place of the one that serves. One that was not there yet when
+// the end was asked for is asked, too.
 func (s *supervisor) succeed(p *process) {
+	if s.ending != 0 && p.alive() && !slices.ContainsFunc(s.before, func(old *process) bool { return old.pid == p.pid }) {
+		s.give(s.ending, p)
+	}
 	s.before = slices.DeleteFunc(append(s.before, s.serving), func(old *process) bool {
 		gone := old.pid == p.pid || !old.alive()
 		if gone {

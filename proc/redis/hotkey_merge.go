@@ -43,8 +43,21 @@ func (p *Proc) hotOptions() hotkey.Options {
 	return hotkey.Options{
 		Capacity: set.capacity, Interval: set.interval, Window: set.window,
 		CommandName: func(id uint16) string { return command.ByID(id).Name },
-		ClientName:  p.callers.name,
+		ClientName:  p.callers.name, CommandNumber: commandNumber, ClientNumber: p.callers.number,
 	}
+}
+
+// commandNumber is what a command is counted by, from its full name.
+func commandNumber(name string) (id uint16, ok bool) {
+	container, sub, isSub := strings.Cut(name, "|")
+	info := command.Lookup([]byte(container))
+	if info != nil && isSub {
+		info = info.Sub([]byte(sub))
+	}
+	if info == nil {
+		return 0, false
+	}
+	return info.ID, true
 }
 
 // hotKeys returns what was hot when the last interval ended.
@@ -60,6 +73,7 @@ func (p *Proc) hotSettingsChanged() {
 
 // mergeHotKeys merges until ctx ends.
 func (p *Proc) mergeHotKeys(ctx context.Context) {
+	p.limitImported()
 	set := p.settings.Load().hot
 	ticker := time.NewTicker(set.interval)
 	defer ticker.Stop()
@@ -92,6 +106,17 @@ func (p *Proc) mergeOnce() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	began := time.Now()
+	p.collectHotKeys()
+	m.collector.Merge(time.Now())
+	m.tookMu.Lock()
+	defer m.tookMu.Unlock()
+	m.took.Observe(uint64(time.Since(began) / time.Microsecond))
+}
+
+// collectHotKeys brings what the workers have counted into the interval that is being
+// filled. The caller holds mu.
+func (p *Proc) collectHotKeys() {
+	m := p.hot
 	p.cutHotKeys(func(addr string, n *hotkey.Counts, now int64) {
 		m.collector.Add(addr, n, now, time.Now())
 		m.hits.Add(n.Hits())
@@ -99,10 +124,6 @@ func (p *Proc) mergeOnce() {
 		m.collector.AddRest(s, &r.Largest, r.Now, time.Now())
 		m.collector.AddReplies(r.Late)
 	})
-	m.collector.Merge(time.Now())
-	m.tookMu.Lock()
-	defer m.tookMu.Unlock()
-	m.took.Observe(uint64(time.Since(began) / time.Microsecond))
 }
 
 // resetHotKeys forgets all that was counted, here and in the workers.

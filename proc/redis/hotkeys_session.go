@@ -30,6 +30,8 @@ type hotkeysSession struct {
 	started time.Time
 	ended   chan struct{}  // closed with its end
 	result  *hotkeysResult // what it has found; nil while it runs
+	before  *hotkeysResult // what it had found when it came from another process; nil: it did not
+	limited bool           // somebody waits for the end of its duration
 }
 
 // hotkeysSpec is what START has asked for.
@@ -90,19 +92,29 @@ func (p *Proc) startTracking(spec hotkeysSpec) bool {
 	if t.current.Load() != nil {
 		return false
 	}
-	h := &hotkeysSession{spec: spec, started: time.Now(), ended: make(chan struct{})}
-	t.last = h
-	t.current.Store(h)
+	p.runTrackingLocked(&hotkeysSession{spec: spec, started: time.Now(), ended: make(chan struct{})})
+	return true
+}
+
+func (p *Proc) runTrackingLocked(h *hotkeysSession) {
+	p.tracking.last = h
+	p.tracking.current.Store(h)
 	askWorkers(p, func(w *worker) struct{} { w.track(h); return struct{}{} })
-	if spec.duration > 0 {
+	p.limitLocked(h)
+}
+
+// limitLocked has somebody wait for the end of a session that has one. Before Run it does
+// nothing, see limitImported.
+func (p *Proc) limitLocked(h *hotkeysSession) {
+	if h.spec.duration > 0 && !h.limited && p.bound.Load() {
+		h.limited = true
 		p.laters.Go(func() { p.limitTracking(h) })
 	}
-	return true
 }
 
 // limitTracking ends a session when its time is over.
 func (p *Proc) limitTracking(h *hotkeysSession) {
-	limit := time.NewTimer(h.spec.duration)
+	limit := time.NewTimer(time.Until(h.started.Add(h.spec.duration)))
 	defer limit.Stop()
 	select {
 	case <-limit.C:
@@ -162,6 +174,19 @@ func (h *hotkeysSession) finding() *hotkeysResult {
 
 // sum merges what the workers have found.
 func (h *hotkeysSession) sum(found []trackedShare) *hotkeysResult {
+	if h.before == nil {
+		return h.sumOf(found, h.spec.count)
+	}
+	return h.sumOf(found, hotkey.MaxTracked).after(h.before, h.spec.count)
+}
+
+// after adds what was found before, and keeps k keys of each measure.
+func (r *hotkeysResult) after(before *hotkeysResult, k int) *hotkeysResult {
+	return &hotkeysResult{Tracked: r.Plus(before.Tracked, k), took: r.took, cpu: r.cpu.plus(before.cpu)}
+}
+
+// sumOf is what was found in this process, with k keys of each measure.
+func (h *hotkeysSession) sumOf(found []trackedShare, k int) *hotkeysResult {
 	r := &hotkeysResult{took: time.Since(h.started)}
 	trackers := make([]*hotkey.Tracker, 0, len(found))
 	for _, f := range found {
@@ -170,7 +195,7 @@ func (h *hotkeysSession) sum(found []trackedShare) *hotkeysResult {
 			r.cpu = r.cpu.plus(f.cpu)
 		}
 	}
-	r.Tracked = hotkey.MergeTrackers(trackers, h.spec.count)
+	r.Tracked = hotkey.MergeTrackers(trackers, k)
 	return r
 }
 
