@@ -46,7 +46,7 @@ func (n *newcomers) run(ctx context.Context, id int) {
 // isCut tells whether a connection that was there has ended.
 func isCut(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
-	return errors.Is(err, io.EOF) || ok && op.Op != "dial" && errors.Is(err, syscall.ECONNRESET)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || ok && op.Op != "dial" && errors.Is(err, syscall.ECONNRESET)
 }
 
 // call connects, has the token said back by the daemon, and leaves.

@@ -34,13 +34,16 @@ func NewReaper() (*Reaper, error) {
 // programName is that of the daemon's file, and so of its processes.
 const programName = "samaritan"
 
-// Ended returns how a process has ended. It may still be a zombie of its parent when that
-// is another daemon; then it has not.
+// Ended returns how a process has ended: with 0, when another daemon has waited for it. A
+// zombie of another daemon has not ended yet.
 func (r *Reaper) Ended(pid int) (status syscall.WaitStatus, ended bool) {
 	r.reap()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	status, ended = r.ended[pid]
+	if status, ended = r.ended[pid]; !ended {
+		_, err := readStat(pid)
+		ended = errors.Is(err, os.ErrNotExist)
+	}
 	return status, ended
 }
 

@@ -143,7 +143,7 @@ func killOldStarting(ctx context.Context, s *Stand) error {
 		}
 		defer client.Close()
 		release := func() error { return os.WriteFile(filepath.Join(r.dir, "release"), nil, 0o600) }
-		if err := errors.Join(copyFile(s.Programs.Samaritan, filepath.Join(r.dir, "real")), r.plan("exec start"), r.Hangup(), r.awaitReached(ctx)); err != nil {
+		if err := errors.Join(r.installReal(), r.plan("exec start"), r.Hangup(), r.awaitReached(ctx)); err != nil {
 			return err
 		}
 		if err := errors.Join(kill(r.first, syscall.SIGKILL), release()); err != nil {
@@ -151,6 +151,13 @@ func killOldStarting(ctx context.Context, s *Stand) error {
 		}
 		return errors.Join(r.servesAlone(ctx), r.goodRestart(ctx))
 	})
+}
+
+// installReal puts the real program where the misbehaving one finds it. The name of the file
+// is that of the process.
+func (r *Rig) installReal() error {
+	dir := filepath.Join(r.dir, "real")
+	return errors.Join(os.Mkdir(dir, 0o700), copyFile(r.stand.Programs.Samaritan, filepath.Join(dir, programName)))
 }
 
 // servesAlone waits until a process other than the first one serves, and is the only one.

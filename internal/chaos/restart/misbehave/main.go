@@ -5,7 +5,7 @@
 // There it makes a file called reached. The first word is what it does then: exit (with 3), kill (itself, with SIGKILL), stop
 // (itself, with SIGSTOP), hang (until it is killed), fail (says that it cannot become
 // ready), garbage (writes what is no message, and hangs), or exec (waits until there is a file called
-// release, and becomes the program called real).
+// release, and becomes the program real/samaritan).
 //
 // The second word is where: check (when it is to check the config), start (before it has
 // connected), connect (before it says hello), hello (after it), listeners (it has got them), ready (it
@@ -175,7 +175,7 @@ func hang() error {
 func (p *plan) become() error {
 	for {
 		if _, err := os.Stat(filepath.Join(p.dir, "release")); err == nil {
-			return syscall.Exec(filepath.Join(p.dir, "real"), os.Args, os.Environ())
+			return syscall.Exec(filepath.Join(p.dir, "real", "samaritan"), os.Args, os.Environ())
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
