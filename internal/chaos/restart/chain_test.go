@@ -48,3 +48,15 @@ func TestLoadWithoutRestartsIsClean(t *testing.T) {
 	assert.Positive(t, r.Scrapes)
 	assert.Zero(t, r.During.Count)
 }
+
+func TestIdleConnectionsAreHandedOver(t *testing.T) {
+	const most = 20 * time.Second
+	r, err := RunIdle(t.Context(), IdleOptions{
+		Programs: Programs{Samaritan: samaritan(t)}, Dir: t.TempDir(), Reaper: reaper,
+		Nodes: testredis.Shared(t, testredis.Options{}).Addrs(), Conns: 2000, Logf: t.Logf,
+	})
+	require.NoError(t, err)
+	t.Logf("%+v", r)
+	assert.Positive(t, r.Conns)
+	assert.Less(t, r.Moved, most)
+}
