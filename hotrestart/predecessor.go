@@ -43,6 +43,7 @@ func Inherit(ctx context.Context, version string, sessions int) (*Predecessor, e
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	case !errors.Is(err, errNotParent) && p.parentDied():
+		_ = os.Remove(path) // which nobody else does any more
 		return nil, fmt.Errorf("%w: process %d: %w", ErrNoParent, pid, err)
 	}
 	return nil, fmt.Errorf("meet the parent process %d: %w", pid, err)

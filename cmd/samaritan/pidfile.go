@@ -84,9 +84,10 @@ func (f pidFile) read() int {
 	return pid
 }
 
-// isSamaritan tells whether the process lives and has the name that we have.
+// isSamaritan tells whether the process lives and has the name that we have. One that has
+// ended and was not waited for does not live.
 func isSamaritan(pid int) bool {
-	if pid <= 0 {
+	if pid <= 0 || isZombie(pid) {
 		return false
 	}
 	theirs, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
@@ -95,4 +96,14 @@ func isSamaritan(pid int) bool {
 	}
 	ours, err := os.ReadFile("/proc/self/comm")
 	return err == nil && bytes.Equal(theirs, ours)
+}
+
+// isZombie tells whether a process has ended and was not waited for yet.
+func isZombie(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, rest, ok := bytes.Cut(text[bytes.LastIndexByte(text, ')')+1:], []byte(" ")) // behind the name
+	return ok && len(rest) > 0 && (rest[0] == 'Z' || rest[0] == 'X')
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -128,12 +129,13 @@ func (d *process) begin(door net.Listener) {
 	d.restarter.enter(phaseServing)
 }
 
-// awaitReady returns when this process can serve all that the one before serves. False
-// means that ctx has ended.
+// awaitReady returns when this process can serve all that the one before serves, or that
+// one is gone: what can be served is better than nothing then. False means that ctx has
+// ended.
 func (d *process) awaitReady(ctx context.Context) bool {
 	for {
 		missing := d.missing()
-		if len(missing) == 0 {
+		if len(missing) == 0 || os.Getppid() != d.heir.from.PID() {
 			return true
 		}
 		d.heir.from.Progress(strings.Join(missing, "; "))

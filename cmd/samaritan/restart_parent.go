@@ -295,7 +295,7 @@ func (r *restarter) awaitEnd(ctx context.Context, s *hotrestart.Successor) endRe
 		case <-s.Ending():
 			return endAsked
 		case <-s.Gone():
-			return endGone
+			return gone(s)
 		case <-limit.C:
 			return endTime
 		case now := <-look.C:
@@ -310,6 +310,17 @@ func (r *restarter) awaitEnd(ctx context.Context, s *hotrestart.Successor) endRe
 				return endDone
 			}
 		}
+	}
+}
+
+// gone is the reason when there is no new process any more. One that was told to end has said
+// so before, and both may be known at the same moment.
+func gone(s *hotrestart.Successor) endReason {
+	select {
+	case <-s.Ending():
+		return endAsked
+	default:
+		return endGone
 	}
 }
 

@@ -47,8 +47,11 @@ func Dial(addr string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{nc: nc, r: bufio.NewReader(nc)}, nil
+	return NewConn(nc), nil
 }
+
+// NewConn makes one of a connection, which belongs to it from now on.
+func NewConn(nc net.Conn) *Conn { return &Conn{nc: nc, r: bufio.NewReader(nc)} }
 
 // Close closes the connection.
 func (c *Conn) Close() error { return c.nc.Close() }

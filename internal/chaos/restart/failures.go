@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Scenario is a restart that goes wrong, or is out of the ordinary, and what has to come of
 // it.
 type Scenario struct {
 	Name string
+	Long bool // not in the short form
 	Run  func(ctx context.Context, s *Stand) error
 }
 
@@ -17,9 +19,9 @@ type Scenario struct {
 func Scenarios() []Scenario {
 	var all []Scenario
 	for _, m := range misbehaviours() {
-		all = append(all, Scenario{"child: " + m.plan, m.run})
+		all = append(all, Scenario{"child: " + m.plan, m.long, m.run})
 	}
-	return all
+	return slices.Concat(all, signalScenarios(), configScenarios(), transferScenarios(), sweepScenarios())
 }
 
 // misbehaviour is a new process that goes wrong at some point. The process before has to go
@@ -28,6 +30,7 @@ type misbehaviour struct {
 	plan   string // see package misbehave
 	reason string // a part of what /hotrestart gives as the last failure
 	loses  int    // clients whose connections end
+	long   bool   // like others
 }
 
 func misbehaviours() []misbehaviour {
@@ -40,33 +43,33 @@ func misbehaviours() []misbehaviour {
 	return []misbehaviour{
 		{plan: "exit check", reason: "misbehave: exits at check"},
 		{plan: "exit start", reason: "exit status 3"},
-		{plan: "exit hello", reason: "exit status 3"},
-		{plan: "exit listeners", reason: "exit status 3"},
-		{plan: "exit ready", reason: notOver},
-		{plan: "exit go", reason: notOver},
-		{plan: "exit taken", reason: took},
-		{plan: "kill start", reason: killed},
-		{plan: "kill connect", reason: "hello"},
+		{plan: "exit hello", reason: "exit status 3", long: true},
+		{plan: "exit listeners", reason: "exit status 3", long: true},
+		{plan: "exit ready", reason: notOver, long: true},
+		{plan: "exit go", reason: notOver, long: true},
+		{plan: "exit taken", reason: took, long: true},
+		{plan: "kill start", reason: killed, long: true},
+		{plan: "kill connect", reason: "hello", long: true},
 		{plan: "kill hello", reason: killed},
 		{plan: "kill listeners", reason: killed},
 		{plan: "kill ready", reason: notOver},
 		{plan: "kill go", reason: killed},
 		{plan: "kill taken", reason: took},
-		{plan: "kill 0", reason: took},
+		{plan: "kill 0", reason: took, long: true},
 		{plan: "kill 3", reason: took, loses: 3},
-		{plan: "kill 7", reason: took, loses: 7},
-		{plan: "hang start", reason: late},
-		{plan: "hang connect", reason: late},
-		{plan: "hang hello", reason: late},
+		{plan: "kill 7", reason: took, loses: 7, long: true},
+		{plan: "hang start", reason: late, long: true},
+		{plan: "hang connect", reason: late, long: true},
+		{plan: "hang hello", reason: late, long: true},
 		{plan: "hang listeners", reason: late},
-		{plan: "hang ready", reason: notOver},
-		{plan: "hang go", reason: notOver},
+		{plan: "hang ready", reason: notOver, long: true},
+		{plan: "hang go", reason: notOver, long: true},
 		{plan: "hang taken", reason: took},
-		{plan: "hang 3", reason: took, loses: 3},
-		{plan: "stop start", reason: late},
-		{plan: "stop listeners", reason: late},
+		{plan: "hang 3", reason: took, loses: 3, long: true},
+		{plan: "stop start", reason: late, long: true},
+		{plan: "stop listeners", reason: late, long: true},
 		{plan: "stop go", reason: notOver},
-		{plan: "stop taken", reason: took},
+		{plan: "stop taken", reason: took, long: true},
 		{plan: "stop 3", reason: took, loses: 3},
 		{plan: "garbage connect", reason: "protocol error"},
 		{plan: "fail listeners", reason: "it does not want to"},

@@ -1,10 +1,14 @@
 package restart
 
 import (
+	"flag"
+	"regexp"
+	"slices"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"samaritan/internal/testredis"
 )
@@ -16,20 +20,30 @@ const atATime = 8
 func stand(t *testing.T) *Stand {
 	t.Helper()
 	return &Stand{
-		Programs: Programs{Samaritan: samaritan(t), Misbehave: program(t, "internal/chaos/restart/misbehave")},
-		Dir:      t.TempDir(), Reaper: reaper, Nodes: testredis.Shared(t, testredis.Options{}).Addrs(),
+		Programs: Programs{
+			Samaritan: samaritan(t), Misbehave: program(t, "misbehave"),
+			OtherSessions: program(t, "other-sessions"), OtherProtocol: program(t, "other-protocol"),
+		},
+		Dir: t.TempDir(), Reaper: reaper, Nodes: testredis.Shared(t, testredis.Options{}).Addrs(),
 	}
 }
 
-// TestNewProcessThatFails and the others that it stands for: see Scenarios.
-func TestNewProcessThatFails(t *testing.T) {
-	runScenarios(t, Scenarios())
+// only names scenarios to run, those of the long form too.
+var only = flag.String("scenario", "", "regular expression of the scenarios to run, those of the long form too")
+
+// chosen are the scenarios of the short form, or those that were asked for.
+func chosen() []Scenario {
+	want := regexp.MustCompile(*only)
+	return slices.DeleteFunc(Scenarios(), func(s Scenario) bool {
+		return *only == "" && s.Long || !want.MatchString(s.Name)
+	})
 }
 
-// runScenarios runs several at a time, and reports them one by one.
-func runScenarios(t *testing.T, all []Scenario) {
-	t.Helper()
-	s := stand(t)
+// TestNewProcessThatFails is that, and all other restarts that are out of the ordinary: see
+// Scenarios. Several run at a time.
+func TestNewProcessThatFails(t *testing.T) {
+	s, all := stand(t), chosen()
+	require.NotEmpty(t, all)
 	results := make([]chan error, len(all))
 	free := make(chan struct{}, atATime)
 	var running sync.WaitGroup

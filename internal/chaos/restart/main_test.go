@@ -1,7 +1,10 @@
 package restart
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -44,32 +47,74 @@ func (w withPrograms) Run() int {
 	defer os.RemoveAll(dir)
 	built.dir = dir
 	built.once = map[string]func() (string, error){}
-	for _, pkg := range []string{"cmd/samaritan", "internal/chaos/restart/misbehave"} {
-		built.once[pkg] = sync.OnceValues(func() (string, error) { return buildProgram(pkg) })
+	for name, v := range variants {
+		built.once[name] = sync.OnceValues(func() (string, error) { return v.build(name) })
 	}
 	return w.m.Run()
 }
 
-// buildProgram builds without the race detector, as it is shipped.
-func buildProgram(pkg string) (string, error) {
-	path := filepath.Join(built.dir, filepath.Base(pkg))
+// variant is a program, and what is another text in one of its files.
+type variant struct {
+	pkg, file, text, other string
+}
+
+var variants = map[string]variant{
+	"samaritan":      {pkg: "cmd/samaritan"},
+	"misbehave":      {pkg: "internal/chaos/restart/misbehave"},
+	"other-sessions": {"cmd/samaritan", "cmd/samaritan/restart_state.go", "const sessionsVersion = 1\n", "const sessionsVersion = 2\n"},
+	"other-protocol": {"cmd/samaritan", "hotrestart/message.go", "protocolVersion = 1 ", "protocolVersion = 2 "},
+}
+
+// root is the directory of the module.
+const root = "../../.."
+
+// build builds without the race detector, as it is shipped.
+func (v variant) build(name string) (string, error) {
+	path := filepath.Join(built.dir, name)
+	args := []string{"build", "-race=false", "-o", path}
+	if v.file != "" {
+		overlay, err := v.overlay(path)
+		if err != nil {
+			return "", err
+		}
+		args = append(args, "-overlay", overlay)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "go", "build", "-race=false", "-o", path, "samaritan/"+pkg).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", append(args, "samaritan/"+v.pkg)...).CombinedOutput()
 	if err != nil {
-		err = fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+		err = fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
 	return path, err
 }
 
-func program(t *testing.T, pkg string) string {
+// overlay writes the other text beside the program, and what has the compiler find it.
+func (v variant) overlay(path string) (string, error) {
+	real, err := filepath.Abs(filepath.Join(root, v.file))
+	if err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile(real)
+	if err != nil {
+		return "", err
+	}
+	if !bytes.Contains(text, []byte(v.text)) {
+		return "", fmt.Errorf("%s does not have %q", v.file, v.text)
+	}
+	other, list := path+".go", path+".json"
+	text = bytes.Replace(text, []byte(v.text), []byte(v.other), 1)
+	entry, err := json.Marshal(map[string]map[string]string{"Replace": {real: other}})
+	return list, errors.Join(err, os.WriteFile(other, text, 0o600), os.WriteFile(list, entry, 0o600))
+}
+
+func program(t *testing.T, name string) string {
 	t.Helper()
-	path, err := built.once[pkg]()
+	path, err := built.once[name]()
 	require.NoError(t, err)
 	return path
 }
 
 func samaritan(t *testing.T) string {
 	t.Helper()
-	return program(t, "cmd/samaritan")
+	return program(t, "samaritan")
 }

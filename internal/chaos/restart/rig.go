@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -60,11 +61,13 @@ type Rig struct {
 	*Daemon
 
 	// Immutable.
-	stand  *Stand
-	addr   string // of the service
-	config Config
-	first  int // pid of the first process
+	stand   *Stand
+	addr    string   // of the service
+	config  Config   // the first one
+	options Options  // of the daemon
+	spare   []string // further addresses
 
+	first    int // pid of the process that is to be replaced
 	problems problems
 	watch    stopwatch
 	lost     atomic.Int64 // connections of clients that ended, of newcomers too when they may
@@ -99,10 +102,10 @@ func (s *Stand) newRig(ctx context.Context, o RigOptions) (_ *Rig, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Rig{stand: s, addr: addrs[0], release: release, cancel: func() {}}
+	r := &Rig{stand: s, addr: addrs[0], spare: addrs[2:], release: release, cancel: func() {}}
 	r.config = Config{Admin: addrs[1], Services: []Service{{Name: serviceName, Listen: r.addr, Nodes: s.Nodes}}}
 	if o.Config != nil {
-		o.Config(&r.config, addrs[2:])
+		o.Config(&r.config, r.spare)
 	}
 	if o.Drain == "" {
 		o.Drain = drainTime
@@ -110,11 +113,12 @@ func (s *Stand) newRig(ctx context.Context, o RigOptions) (_ *Rig, err error) {
 	if o.Clients == 0 {
 		o.Clients = rigClients
 	}
-	r.Daemon, err = Launch(ctx, Options{
+	r.options = Options{
 		Binary: s.Programs.Samaritan, Dir: dir, Reaper: s.Reaper, Config: r.config,
 		Args: append([]string{"-restart-timeout", failTimeout.String(), "-drain", "2s"}, o.Args...),
 		Env:  []string{"__Samaritan_Parent_Terminate_Time__=" + o.Drain},
-	})
+	}
+	r.Daemon, err = Launch(ctx, r.options)
 	if err != nil {
 		release()
 		return nil, err
@@ -134,11 +138,7 @@ func (r *Rig) populate(number int, o RigOptions) error {
 	var dials []func() (chaos.Link, error)
 	for i := range o.Clients {
 		dials = append(dials, func() (chaos.Link, error) {
-			l, err := chaos.DialRaw(r.addr, 2+i%2, replyLimit, &r.open)
-			if err != nil {
-				return nil, err
-			}
-			return &counted{l, &r.lost}, nil
+			return r.dial(2+i%2, o.MayLose)
 		})
 	}
 	r.crowd = chaos.NewCrowd(chaos.CrowdOptions{
@@ -156,6 +156,23 @@ func (r *Rig) populate(number int, o RigOptions) error {
 	}
 	r.running.Go(func() { r.visitors.run(ctx, 0) })
 	return nil
+}
+
+// dial connects a client. Where connections may end, there may be nobody for a while to
+// connect to.
+func (r *Rig) dial(proto int, again bool) (l chaos.Link, err error) {
+	limit := time.Duration(0)
+	if again {
+		limit = startLimit
+	}
+	for end := time.Now().Add(limit); ; time.Sleep(look) {
+		if l, err = chaos.DialRaw(r.addr, proto, replyLimit, &r.open); err == nil {
+			return &counted{l, &r.lost}, nil
+		}
+		if time.Now().After(end) {
+			return nil, err
+		}
+	}
 }
 
 // counted counts the connections that end without having been closed.
@@ -199,6 +216,37 @@ func (r *Rig) end() error {
 func (r *Rig) plan(what string) error {
 	path := filepath.Join(r.dir, "misbehave")
 	return errors.Join(os.WriteFile(path, []byte(what), 0o600), r.Install(r.stand.Programs.Misbehave))
+}
+
+// awaitReached waits until the misbehaving program is where it does what it is to do.
+func (r *Rig) awaitReached(ctx context.Context) error {
+	return eventually(ctx, startLimit, func() error {
+		_, err := os.Stat(filepath.Join(r.dir, "reached"))
+		return err
+	})
+}
+
+// child returns the process that is not the first one.
+func (r *Rig) child(ctx context.Context) (pid int, err error) {
+	err = eventually(ctx, startLimit, func() error {
+		all := slices.DeleteFunc(r.Processes(), func(p int) bool { return p == r.first })
+		if len(all) != 1 {
+			return fmt.Errorf("restart: processes %v besides %d, and not one", all, r.first)
+		}
+		pid = all[0]
+		return nil
+	})
+	return pid, err
+}
+
+// awaitNobody waits until there is no process.
+func (r *Rig) awaitNobody(ctx context.Context) error {
+	return eventually(ctx, endLimit, func() error {
+		if all := r.Processes(); len(all) > 0 {
+			return fmt.Errorf("restart: processes %v have not ended\n%s", all, r.LogTail(15))
+		}
+		return nil
+	})
 }
 
 // awaitPhase waits until the first process is so far.

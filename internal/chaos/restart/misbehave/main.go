@@ -2,7 +2,7 @@
 // does what a new process does, but serves nobody, and goes wrong at the point that a file
 // beside it names, which is called misbehave and has two words.
 //
-// The first word is what it does there: exit (with 3), kill (itself, with SIGKILL), stop
+// There it makes a file called reached. The first word is what it does then: exit (with 3), kill (itself, with SIGKILL), stop
 // (itself, with SIGSTOP), hang (until it is killed), fail (says that it cannot become
 // ready), garbage (writes what is no message, and hangs), or exec (waits until there is a file called
 // release, and becomes the program called real).
@@ -141,6 +141,9 @@ func (p *plan) serve(ctx context.Context) error {
 func (p *plan) at(point string) error {
 	if point != p.point {
 		return nil
+	}
+	if err := os.WriteFile(filepath.Join(p.dir, "reached"), nil, 0o600); err != nil {
+		return err
 	}
 	switch p.action {
 	case "exit":
