@@ -74,7 +74,7 @@ func TestParentThatClosesTheConnectionAndLives(t *testing.T) {
 	for name, step := range map[string]func(p *Predecessor) error{
 		"listeners": func(p *Predecessor) error { _, _, err := p.Listeners(context.Background()); return err },
 		"ready":     func(p *Predecessor) error { _, err := p.Ready(context.Background()); return err },
-		"taken":     (*Predecessor).Taken,
+		"taken":     func(p *Predecessor) error { return p.Taken(nil) },
 		"serve":     func(p *Predecessor) error { return p.Serve(context.Background(), Handler{}) },
 	} {
 		t.Run(name, func(t *testing.T) {
