@@ -9,6 +9,8 @@ SHELL := /bin/bash
 PKG       ?= ./...
 TESTFLAGS ?=
 TIMEOUT   ?= 8m
+# Packages that are tested at once: tests wait for servers more than they compute.
+PARALLEL  ?= $(shell echo $$(($$(nproc) * 3 / 2)))
 FUZZTIME  ?= 30s
 BENCHARGS ?=
 BENCHHOTKEYARGS ?= -docs docs
@@ -81,12 +83,12 @@ test-deps: ## install what the tests run against (redis-server, MariaDB, HAProxy
 .PHONY: test
 test: test-deps ## run all tests under the race detector (PKG, TESTFLAGS, TIMEOUT)
 	@$(if $(RACE),,echo 'WARNING: no C compiler: the tests run without the race detector')
-	$(if $(RACE),CGO_ENABLED=1 )go test $(RACE) -timeout $(TIMEOUT) $(TESTFLAGS) $(PKG)
+	$(if $(RACE),CGO_ENABLED=1 )go test $(RACE) -p $(PARALLEL) -timeout $(TIMEOUT) $(TESTFLAGS) $(PKG)
 	$(if $(RACE),$(if $(findstring -run,$(TESTFLAGS)),,@$(MAKE) --no-print-directory test-norace))
 
-# Tests of what the race detector changes: it allocates, and marks its own memory. They are
-# skipped under it, and run once more without.
-NORACE := Allocat|LargeBuffersAreNotLost
+# Tests of what the race detector changes: it allocates, marks its own memory, and takes its
+# time. They are skipped under it, and run once more without.
+NORACE := Allocat|LargeBuffersAreNotLost|HotkeyKeepsItsBounds
 
 .PHONY: test-norace
 test-norace: test-deps ## run the tests that the race detector would spoil (PKG)

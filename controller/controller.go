@@ -25,6 +25,10 @@ type Options struct {
 	Env proc.Env
 	// Log is told of failures and recoveries; nil discards.
 	Log *slog.Logger
+	// Anew is called when what a service has counted is over: it is removed, or another
+	// proc has taken the place of its proc. It must not call the controller; nil is
+	// allowed.
+	Anew func(service string)
 }
 
 // Controller owns all procs of the process. New makes it, Run runs it, once.
@@ -134,6 +138,7 @@ func (c *Controller) remove(name string) {
 		return
 	}
 	delete(c.services, name)
+	c.anew(name)
 	c.leaving[s] = struct{}{}
 	s.setStateLocked(Draining)
 	for i := range c.runs {
@@ -142,6 +147,12 @@ func (c *Controller) remove(name string) {
 		}
 	}
 	s.cancel()
+}
+
+func (c *Controller) anew(service string) {
+	if c.o.Anew != nil {
+		c.o.Anew(service)
+	}
 }
 
 // gone is called by a supervisor as its last act.

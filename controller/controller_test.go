@@ -40,6 +40,24 @@ func TestServiceIsAddedChangedAndRemoved(t *testing.T) {
 	})
 }
 
+func TestNumbersBeginAnewWithAnotherProcThatIsBound(t *testing.T) {
+	play(t, func(s *stage) {
+		s.w.bound[3] = true // by a stranger
+		s.send(config.ServiceAdded{Service: svc("a", 1)}, config.ServiceAdded{Service: svc("b", 2)})
+		s.pass(second)
+		s.send(config.ConfigChanged{Service: svc("a", 1, limit(5))}, config.ConfigChanged{Service: svc("a", 3)})
+		s.pass(second)
+		assert.Empty(t, s.w.anew, "the first one serves on")
+		s.send(config.ConfigChanged{Service: svc("a", 4)})
+		s.pass(second)
+		assert.Equal(t, []string{"a"}, s.w.anew)
+		s.send(config.ServiceRemoved{Name: "b"}, config.ServiceAdded{Service: svc("b", 2)})
+		s.pass(second)
+		assert.Equal(t, []string{"a", "b"}, s.w.anew)
+		s.w.set(func() { delete(s.w.bound, 3) })
+	})
+}
+
 func TestRemovalDrainsWithoutHoldingUpOthers(t *testing.T) {
 	play(t, func(s *stage) {
 		s.w.drain = 10 * second

@@ -31,6 +31,7 @@ type world struct {
 	mu      sync.Mutex
 	bound   map[uint32]bool
 	log     []string
+	anew    []string // services whose numbers begin anew
 	procs   []*fake
 	drain   time.Duration // of the procs made from now on
 	bind    time.Duration // how long they take to bind
@@ -195,6 +196,7 @@ func play(t *testing.T, f func(s *stage)) {
 		s.Controller = New(Options{
 			Events:   s.events,
 			Builders: proc.Builders{protocol.Protocol_Redis: w.build},
+			Anew:     func(service string) { w.set(func() { w.anew = append(w.anew, service) }) },
 		})
 		ctx, cancel := context.WithCancel(context.Background())
 		s.end = cancel

@@ -46,6 +46,7 @@ type supervisor struct {
 	vacant  time.Duration   // the last one between two tries of an address that is being given up
 	logged  string          // the last failure that was logged
 
+	proven    bool // there was a proc that was bound
 	contended bool // a draining proc had the address when the last proc was started
 
 	// guarded by the mutex of the controller
@@ -223,6 +224,10 @@ func (s *supervisor) promote() {
 	if s.serving != nil {
 		s.serving.retire()
 	}
+	if s.proven {
+		s.c.anew(s.name)
+	}
+	s.proven = true
 	s.vacant = 0
 	s.place(i, nil)
 	s.c.mu.Lock()

@@ -93,6 +93,9 @@ func (s *Successor) handle(m *message) error {
 		if !s.wentOut.Load() {
 			return fmt.Errorf("%w: %s before GO", errProtocol, m.kind)
 		}
+		if !isClosed(s.taken) {
+			s.told = m.raw
+		}
 		return once(s.taken, m)
 	case kindEnding:
 		return once(s.ending, m)

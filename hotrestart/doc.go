@@ -78,7 +78,7 @@
 //	 4  FAILED    child   -             {"text":"TEXT"}
 //	 5  READY     child   -             -
 //	 6  GO        parent  -             -, raw: state
-//	 7  TAKEN     child   -             -
+//	 7  TAKEN     child   -             -, raw: what the parent should know
 //	 8  SESSION   parent  1             {"id":N,"service":"NAME","state":BYTES}, raw: state, then input
 //	 9  ACK       child   -             {"id":N}
 //	10  REFUSED   child   -             {"id":N,"reason":"TEXT"}

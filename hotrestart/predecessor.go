@@ -186,9 +186,9 @@ func (p *Predecessor) Ready(ctx context.Context) (state []byte, err error) {
 	return m.raw, nil
 }
 
-// Taken says that this process has taken over.
-func (p *Predecessor) Taken() error {
-	if err := p.wire.send(kindTaken, nil, nil); err != nil {
+// Taken says that this process has taken over. The parent gets told with Successor.Told.
+func (p *Predecessor) Taken(told []byte) error {
+	if err := p.wire.send(kindTaken, nil, nil, told); err != nil {
 		return fmt.Errorf("say that we have taken over: %w", p.lost(err))
 	}
 	return nil

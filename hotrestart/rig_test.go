@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long a test waits for what should come at once.
-const patience = 8 * time.Second
+const patience = 60 * time.Second
 
 // withPatience is a context that ends when nothing will come any more.
 func withPatience(t *testing.T) context.Context {

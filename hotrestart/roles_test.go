@@ -65,7 +65,7 @@ func takeOver(ctx context.Context, p *Predecessor, before []string) int {
 		p.Close()
 		return goOn(err, before)
 	}
-	if err := p.Taken(); err != nil {
+	if err := p.Taken(nil); err != nil {
 		p.Close()
 		return goOn(err, before)
 	}
@@ -162,7 +162,7 @@ func bad() int {
 		panic(err)
 	}
 	at("go", p)
-	if err := p.Taken(); err != nil {
+	if err := p.Taken(nil); err != nil {
 		panic(err)
 	}
 	at("taken", p)
@@ -216,7 +216,7 @@ func misbehave(p *Predecessor) {
 		_, _, _ = p.wire.socket.WriteMsgUnix(header{kind: kindReady, raw: 100}.append(nil), nil, nil)
 		os.Exit(7)
 	case "early":
-		_ = p.Taken()
+		_ = p.Taken(nil)
 		hang()
 	case "answer":
 		_ = p.wire.send(kindAck, answer{ID: 1 << 40}, nil)
@@ -257,7 +257,7 @@ func mute() int {
 	if _, err := p.Ready(ctx); err != nil {
 		panic(err)
 	}
-	if err := p.Taken(); err != nil {
+	if err := p.Taken(nil); err != nil {
 		panic(err)
 	}
 	for {
@@ -289,7 +289,7 @@ func starved() int {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &less); err != nil {
 		panic(err)
 	}
-	if err := p.Taken(); err != nil {
+	if err := p.Taken(nil); err != nil {
 		panic(err)
 	}
 	err := p.Serve(ctx, Handler{
@@ -357,7 +357,7 @@ func newer() int {
 	if _, err := p.Ready(ctx); err != nil {
 		panic(err)
 	}
-	if err := p.Taken(); err != nil {
+	if err := p.Taken(nil); err != nil {
 		panic(err)
 	}
 	for {
@@ -406,7 +406,7 @@ func endsSlowly() int {
 	if _, err := p.Ready(ctx); err != nil {
 		panic(err)
 	}
-	if err := p.Taken(); err != nil {
+	if err := p.Taken(nil); err != nil {
 		panic(err)
 	}
 	err := p.Serve(ctx, Handler{Session: echo, State: func([]byte) { p.Ending() }})

@@ -26,7 +26,9 @@ type Successor struct {
 	ackTimeout time.Duration
 
 	ready, taken, ending, gone chan struct{}
-	progress                   chan string // the last text that was not fetched
+
+	told     []byte      // written before taken is closed
+	progress chan string // the last text that was not fetched
 
 	wentOut  atomic.Bool // GO was sent
 	finished atomic.Bool
@@ -105,6 +107,9 @@ func (s *Successor) Go(ctx context.Context, state []byte) error {
 		return s.abort(fmt.Errorf("the new process does not take over: %w", context.Cause(ctx)))
 	}
 }
+
+// Told is what the child has said when it took over. It may be called after Go.
+func (s *Successor) Told() []byte { return s.told }
 
 // Update sends the child what has been counted here meanwhile.
 func (s *Successor) Update(state []byte) error {

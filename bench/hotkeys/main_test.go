@@ -15,6 +15,9 @@ import (
 // TestPackageHotkeyKeepsItsBounds runs all trials on one seed. No bound of these depends
 // on the speed of the machine.
 func TestPackageHotkeyKeepsItsBounds(t *testing.T) {
+	if raceDetector {
+		t.Skip("it is one goroutine, and takes a minute with the race detector")
+	}
 	dir := t.TempDir()
 	page, err := os.ReadFile("../../docs/hotkeys.md")
 	require.NoError(t, err)

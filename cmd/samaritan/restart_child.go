@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"samaritan/config"
 	"samaritan/hotrestart"
 	"samaritan/proc"
 )
@@ -59,7 +60,11 @@ func (d *process) inherit(ctx context.Context) error {
 
 // welcome is for the process that follows.
 func (d *process) welcome() welcome {
-	return welcome{PID: d.restarter.status.PID, Version: version, NotReady: d.unready()}
+	_, dynamic := d.bySource()
+	return welcome{
+		PID: d.restarter.status.PID, Version: version,
+		NotReady: d.unready(), Dynamic: namesOf(dynamic),
+	}
 }
 
 // unready are the services that cannot serve now.
@@ -105,7 +110,8 @@ func (d *process) takeOver(ctx context.Context) {
 	}
 	d.importState(state)
 	d.begin(door)
-	if err := p.Taken(); err != nil {
+	told, _ := json.Marshal(takenOver{Services: namesOf(d.store.Services())}) // plain strings
+	if err := p.Taken(told); err != nil {
 		d.log.Warn("the process before does not know that this one serves", "error", err)
 	}
 	d.log.Info("took over", "pid", d.heir.welcome.PID)
@@ -145,6 +151,9 @@ func (d *process) missing() (reasons []string) {
 	if !d.source.settled() {
 		return []string{"the services of the last run are being read"}
 	}
+	if names := d.untold(); len(names) > 0 {
+		return []string{"the management server has not told of these services yet: " + strings.Join(few(names), ", ")}
+	}
 	unready := d.unready()
 	if len(unready) == 0 {
 		return nil
@@ -163,6 +172,16 @@ func (d *process) missing() (reasons []string) {
 		reasons = append(reasons, reason)
 	}
 	return reasons
+}
+
+// untold are the services of the management server that the process before has, and that
+// this one may still hear of: what is on disk may be old, or not there.
+func (d *process) untold() []string {
+	if len(d.heir.welcome.Dynamic) == 0 || d.source.told() {
+		return nil
+	}
+	known := namesOf(d.store.Services())
+	return slices.DeleteFunc(slices.Clone(d.heir.welcome.Dynamic), func(name string) bool { return slices.Contains(known, name) })
 }
 
 // follow takes over clients until the process before has ended.
@@ -195,10 +214,9 @@ func (d *process) adopt(service string, fd int, state, input []byte) (begin func
 	return begin, err
 }
 
-// names are the services of this process.
-func (d *process) names() (list []string) {
-	for _, s := range d.store.Services() {
-		list = append(list, s.Name)
+func namesOf(services []*config.Service) (names []string) {
+	for _, s := range services {
+		names = append(names, s.Name)
 	}
-	return list
+	return names
 }

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 
+	"samaritan/config"
 	"samaritan/hotrestart"
 	"samaritan/internal/supervise"
 	"samaritan/proc"
@@ -28,6 +31,7 @@ type welcome struct {
 	PID      int      `json:"pid"`
 	Version  string   `json:"version"`
 	NotReady []string `json:"not_ready"` // services that it need not wait for
+	Dynamic  []string `json:"dynamic"`   // services that the management server has told of
 }
 
 // successor is the process to start: the binary that is at our path now, with our
@@ -117,6 +121,7 @@ func (r *restarter) handOver(ctx context.Context, s *hotrestart.Successor) ([]ho
 		r.d.stepForward(spare)
 		return nil, fmt.Errorf("hand over: %w", err)
 	}
+	r.d.keepOnly(s.Told())
 	r.d.notifier.replacedBy(s.PID())
 	r.update(s, r.d.clients()) // tells that systemd knows
 	r.mu.Lock()
@@ -148,11 +153,47 @@ func (d *process) standAside() {
 // stepForward undoes standAside.
 func (d *process) stepForward(spare []hotrestart.Listener) {
 	d.sockets.takeBack(spare)
+	if err := d.store.Apply(fromFile, d.boot.Load().Services); err != nil {
+		d.log.Error("services of the file do not come back", "error", err)
+	}
 	d.eachProc(func(_ string, p proc.Proc) { p.(proc.Pauser).Resume() })
 	d.console.move(d.boot.Load().Proto.GetAdmin().GetBind(), nil, nil)
 	if first, err := d.source.prepare(d.boot.Load()); err == nil { // as it was at the start
 		d.source.change(first)
 	}
+}
+
+// keepOnly ends the services that the new process does not have, as a reload without them
+// would.
+func (d *process) keepOnly(told []byte) {
+	var there takenOver
+	if err := json.Unmarshal(told, &there); err != nil {
+		d.log.Warn("it is not known which services the new process has", "error", err)
+		return
+	}
+	static, dynamic := d.bySource()
+	for from, services := range map[string][]*config.Service{fromFile: static, fromSource: dynamic} {
+		kept := slices.DeleteFunc(services, func(s *config.Service) bool { return !slices.Contains(there.Services, s.Name) })
+		if err := d.store.Apply(from, kept); err != nil {
+			d.log.Error("services do not end", "error", err) // fewer cannot clash
+		}
+	}
+}
+
+// bySource returns the services of the file and those of the management server.
+func (d *process) bySource() (static, dynamic []*config.Service) {
+	inFile := map[string]bool{}
+	for _, s := range d.boot.Load().Services {
+		inFile[s.Name] = true
+	}
+	for _, s := range d.store.Services() {
+		if inFile[s.Name] {
+			static = append(static, s)
+		} else {
+			dynamic = append(dynamic, s)
+		}
+	}
+	return static, dynamic
 }
 
 // eachProc calls fn for the proc of each service that has one.

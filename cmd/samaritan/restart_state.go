@@ -30,6 +30,11 @@ type handedUpdate struct {
 	Clients int    `json:"clients"` // that are left here
 }
 
+// takenOver is what the process before is told by the one that has taken over.
+type takenOver struct {
+	Services []string `json:"services"` // all it has
+}
+
 // keeper is a proc that knows something that the next process should know, such as hot
 // keys.
 type keeper interface {

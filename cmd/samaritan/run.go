@@ -85,6 +85,7 @@ func newDaemon(o options, boot *config.Bootstrap, known filewatch.Sum, log *logg
 	if d.loops, err = eventloop.NewGroup(o.workers); err != nil {
 		return nil, fmt.Errorf("event loop: %w", err)
 	}
+	d.carried = stats.NewCarried(d.exists)
 	d.controller = controller.New(controller.Options{
 		Events:   d.store.Events(),
 		Builders: builders(),
@@ -92,15 +93,24 @@ func newDaemon(o options, boot *config.Bootstrap, known filewatch.Sum, log *logg
 			Listen: d.sockets.listen, Loops: d.loops, Log: log.With("component", "proc"),
 			Gate: d.gate, Drain: o.drain, Version: version,
 		},
-		Log: log.With("component", "controller"),
+		Log:  log.With("component", "controller"),
+		Anew: d.countsAnew,
 	})
 	d.source = newSource(d.stopping, log, d.store)
 	d.console = newConsole(log.Logger, d.sockets.listen, func() *admin.Server { return admin.New(d.adminOptions()) })
 	d.reloader = newReloader(log.Logger, d.takeConfig, func(begins bool) { d.notifier.reloading(begins) })
 	d.notifier = newNotifier(log.Logger, d.ready, d.reloader.lastTrouble, d.loops)
-	d.carried = stats.NewCarried(d.exists)
 	d.restarter = newRestarter(d, o.binary)
 	return d, nil
+}
+
+// countsAnew drops what the processes before have counted for a service, once it is shown.
+func (d *process) countsAnew(service string) {
+	select {
+	case <-d.gate:
+		d.carried.Forget(service)
+	default:
+	}
 }
 
 // part is a goroutine of the daemon with an end of its own.

@@ -123,6 +123,17 @@ func (s *source) settled() bool {
 	return s.begun && (s.first == nil || s.first.Loaded())
 }
 
+// told tells whether the management server has nothing more to tell for now, or there is
+// none.
+func (s *source) told() bool {
+	client, _ := s.running()
+	if client == nil {
+		return true
+	}
+	status := client.Status()
+	return status.Connected && status.State == dynamic.StateLive && status.WaitingCount == 0
+}
+
 // retry says that names of services may have become free.
 func (s *source) retry() {
 	if client, _ := s.running(); client != nil {

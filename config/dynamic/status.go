@@ -6,6 +6,10 @@ import (
 	"samaritan/internal/stats"
 )
 
+// StateLive is the Status.State of a client that the management server has told which
+// services there are.
+const StateLive = "live"
+
 // Status is what there is to tell about the dynamic source. Lists have at most 1000
 // names, the numbers beside them count all.
 type Status struct {
@@ -94,7 +98,7 @@ func (m *model) describe(s *Status) {
 	}
 	switch {
 	case m.live:
-		s.State = "live"
+		s.State = StateLive
 	case len(m.entries) > 0:
 		s.State = "disk"
 	default:

@@ -202,3 +202,55 @@ func travel(t *testing.T, loops, moves int) {
 	}
 	assert.Zero(t, a.counter("downstream.cx_protocol_error")+b.counter("downstream.cx_protocol_error"))
 }
+
+// TestMovesDelayNobodyForLong prints how long clients wait for their replies while they
+// and many idle ones are moved, and while nobody is.
+func TestMovesDelayNobodyForLong(t *testing.T) {
+	a, b := startTwins(t, proxyOptions{})
+	conns := idle(t, a.Addr, min(1000, (descriptorLimit(t)-openDescriptors(t)-300)/2))
+	const busy = 50
+	var stop, moved atomic.Bool
+	var wg sync.WaitGroup
+	failed := make(chan error, busy)
+	var worst [2]atomic.Int64 // while nobody moves, and else
+	for i := range busy {
+		v := &traveller{name: "busy", number: i, c: connect(t, a.Addr)}
+		wg.Go(func() {
+			pace := time.NewTicker(2 * time.Millisecond)
+			defer pace.Stop()
+			for !stop.Load() {
+				<-pace.C
+				which := &worst[0]
+				if moved.Load() {
+					which = &worst[1]
+				}
+				v.worst = 0
+				if err := v.ask(v.incr(4)); err != nil {
+					failed <- err
+					return
+				}
+				for old := which.Load(); int64(v.worst) > old && !which.CompareAndSwap(old, int64(v.worst)); old = which.Load() {
+				}
+			}
+		})
+	}
+	goOn := func() {
+		before := a.counter("redis.total")
+		eventually(t, func() bool { return a.counter("redis.total") > before+10*busy || len(failed) > 0 }, "the load goes on")
+	}
+	for range 10 {
+		goOn()
+	}
+	moved.Store(true)
+	var longest time.Duration
+	for range 10 {
+		longest = max(longest, moveAll(t, a, b))
+		a, b = b, a
+		goOn()
+	}
+	stop.Store(true)
+	wg.Wait()
+	require.Empty(t, failed)
+	t.Logf("the longest of 10 moves of %d clients took %v; the slowest reply took %v, without moves %v",
+		len(conns)+busy, longest, time.Duration(worst[1].Load()), time.Duration(worst[0].Load()))
+}

@@ -113,7 +113,7 @@ func (p *plan) follow() (err error) {
 	if err = p.at("go"); err != nil {
 		return err
 	}
-	if err = p.parent.Taken(); err != nil {
+	if err = p.parent.Taken(nil); err != nil {
 		return err
 	}
 	if err = p.at("taken"); err != nil {
