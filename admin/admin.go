@@ -66,6 +66,8 @@ type Options struct {
 
 	// Sources are asked at each scrape. The server adds its own numbers.
 	Sources func() []stats.Source
+	// Counters are the server's own numbers; nil: nobody else has them.
+	Counters *Counters
 	// Config is the effective config as JSON. Who provides it masks secrets.
 	Config func() ([]byte, error)
 	// Services are all configured services, also those that failed.
@@ -137,7 +139,7 @@ type Server struct {
 
 	scraping chan struct{} // holds a token while a scrape runs
 	running  running
-	counters counters
+	counters *Counters
 }
 
 // New builds a server and starts nothing.
@@ -145,12 +147,16 @@ func New(o Options) *Server {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Counters == nil {
+		o.Counters = new(Counters)
+	}
 	if o.MaxConns <= 0 {
 		o.MaxConns = defaultConns
 	}
 	o.Timeouts.setDefaults()
 	s := &Server{
 		o:          o,
+		counters:   o.Counters,
 		log:        o.Log,
 		registry:   prometheus.NewRegistry(),
 		origin:     http.NewCrossOriginProtection(),
@@ -227,7 +233,7 @@ func (s *Server) Retire() { s.retire.Do(func() { close(s.retired) }) }
 
 // accept is the goroutine that owns the listener.
 func (s *Server) accept(srv *http.Server, ln net.Listener, served chan<- error) {
-	served <- srv.Serve(&limitListener{Listener: ln, max: int64(s.o.MaxConns), counters: &s.counters})
+	served <- srv.Serve(&limitListener{Listener: ln, max: int64(s.o.MaxConns), counters: s.counters})
 }
 
 func (s *Server) httpServer(base context.Context) *http.Server {
@@ -246,7 +252,7 @@ func (s *Server) httpServer(base context.Context) *http.Server {
 
 // sources are those of the process and the server itself.
 func (s *Server) sources() []stats.Source {
-	own := []stats.Source{&s.counters}
+	own := []stats.Source{s.counters}
 	if s.o.Sources == nil {
 		return own
 	}

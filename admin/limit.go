@@ -15,8 +15,10 @@ const refusal = "HTTP/1.1 503 Service Unavailable\r\n" +
 	"Content-Type: application/json\r\nConnection: close\r\nContent-Length: 39\r\n\r\n" +
 	`{"error":"too many admin connections"}` + "\n"
 
-// counters are the numbers of the server itself.
-type counters struct {
+// Counters are the numbers of the admin server. Servers that follow one another, or are there
+// at the same time, may share them. The zero value is ready; methods may be called from any
+// goroutine.
+type Counters struct {
 	connsTotal   atomic.Int64
 	connsOpen    atomic.Int64
 	connsRefused atomic.Int64
@@ -24,7 +26,7 @@ type counters struct {
 }
 
 // Stats implements stats.Source.
-func (c *counters) Stats(emit func(stats.Sample)) {
+func (c *Counters) Stats(emit func(stats.Sample)) {
 	emit(stats.Sample{Name: "admin.cx_total", Value: float64(c.connsTotal.Load())})
 	emit(stats.Sample{Name: "admin.cx_active", Kind: stats.Gauge, Value: float64(c.connsOpen.Load())})
 	emit(stats.Sample{Name: "admin.cx_restricted", Value: float64(c.connsRefused.Load())})
@@ -37,7 +39,7 @@ func (c *counters) Stats(emit func(stats.Sample)) {
 type limitListener struct {
 	net.Listener
 	max      int64
-	counters *counters
+	counters *Counters
 }
 
 func (l *limitListener) Accept() (net.Conn, error) {

@@ -78,7 +78,9 @@ func (d *process) exportUpdate(left int) ([]byte, error) {
 }
 
 // totals are all counters, with those of the processes before.
-func (d *process) totals() []byte { return stats.Totals(d.sources()) }
+func (d *process) totals() []byte {
+	return stats.Totals(append([]stats.Source{&d.admin}, d.sources()...))
+}
 
 // importState takes over what another process has exported. What cannot be used is
 // said, and is no reason not to serve.

@@ -55,6 +55,7 @@ type process struct {
 	reloader   *reloader
 	restarter  *restarter
 	carried    *stats.Carried // the totals of the processes before
+	admin      admin.Counters
 	heir       inheritance
 
 	turn sync.Mutex // of a reload or a restart: they change what runs

@@ -19,6 +19,7 @@ func (d *process) adminOptions() admin.Options {
 		Log:         d.log.With("component", "admin"),
 		Version:     version,
 		Sources:     d.sources,
+		Counters:    &d.admin,
 		Config:      func() ([]byte, error) { return json.Marshal(d.boot.Load()) },
 		Services:    d.services,
 		Ready:       d.ready,
