@@ -18,6 +18,7 @@ BENCHCOMPRESSIONARGS ?= -docs docs
 BENCHTCPARGS ?= -docs docs
 CHAOSARGS ?= -scale 4 -docs docs
 ISOLATIONARGS ?= -docs docs
+RESTARTARGS ?=
 DEMOARGS  ?=
 PREFIX    ?= /usr/local
 
@@ -113,6 +114,12 @@ chaos: build test-deps ## break a real cluster under load and check every reply,
 isolation: build test-deps ## measure what clients of two masters feel of what happens at the third (ISOLATIONARGS)
 	$(GOBUILD) -o bin/chaos ./internal/chaos/cmd/chaos
 	bin/chaos -isolation -samaritan bin/samaritan $(ISOLATIONARGS)
+
+.PHONY: chaos-restart
+chaos-restart: build test-deps ## restart under load again and again, let restarts go wrong, print a table (RESTARTARGS)
+	$(GOBUILD) -o bin/chaos ./internal/chaos/cmd/chaos
+	$(GOBUILD) -o bin/misbehave ./internal/chaos/restart/misbehave
+	bin/chaos -restart -samaritan bin/samaritan -misbehave bin/misbehave $(RESTARTARGS)
 
 .PHONY: bench
 bench: build ## compare with other proxies: CPU, latency, memory (BENCHARGS)

@@ -32,6 +32,7 @@ var layers = []layer{
 	{"internal/filewatch", nil},
 	{"internal/testmariadb", []string{"internal/testredis"}},
 	{"internal/testredis", []string{"proc/redis/resp", "proc/redis/cluster"}},
+	{"internal/chaos/restart/misbehave", []string{"hotrestart"}},
 	{"internal/...", []string{"internal/..."}},
 	{"api/...", []string{"api/..."}},
 

@@ -175,7 +175,13 @@ func otherProtocol(ctx context.Context, s *Stand) error {
 	return staysWithOld(ctx, s, s.Programs.OtherProtocol)
 }
 
+// errNoProgram says that a scenario cannot run.
+var errNoProgram = errors.New("a program for it is built by the tests only")
+
 func staysWithOld(ctx context.Context, s *Stand, program string) error {
+	if program == "" {
+		return errNoProgram
+	}
 	return s.withRig(ctx, RigOptions{Drain: drainLong}, func(r *Rig) error {
 		if err := errors.Join(r.Install(program), r.Hangup()); err != nil {
 			return err

@@ -7,11 +7,17 @@
 //	chaos -samaritan bin/samaritan -docs docs
 //	chaos -samaritan bin/samaritan -faults 'failover|kill' -rounds 5 -seed 42
 //	chaos -samaritan bin/samaritan -isolation -docs docs
+//	chaos -restart -samaritan bin/samaritan -misbehave bin/misbehave
 //	chaos -list
 //
 // With -isolation it does something else: it measures what the clients of two masters feel
 // of what happens at the third. Of the other flags -faults chooses among its scenarios, and
 // its windows are as many seconds long as -scale says.
+//
+// With -restart it does hot restarts: a chain of them under load, one with many idle
+// connections, and those that go wrong. Of the other flags -faults chooses among chain, idle
+// and the names of the others, and -restarts is how long the chain is. See package
+// samaritan/internal/chaos/restart.
 package main
 
 import (
@@ -43,6 +49,10 @@ type options struct {
 	verbose bool
 
 	isolation bool
+
+	restart   bool
+	restarts  int
+	misbehave string
 }
 
 // errViolations says that the run was not clean.
@@ -67,8 +77,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	o.suite.Logf = func(format string, args ...any) {
+		if o.verbose {
+			fmt.Fprintf(stderr, format+"\n", args...)
+		}
+	}
 	if o.isolation {
 		return isolate(ctx, o, stdout)
+	}
+	if o.restart {
+		return restarts(ctx, o, stdout)
 	}
 	faults := chosen(o)
 	if o.list {
@@ -81,11 +99,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if o.suite.Dir == "" {
 		if o.suite.Dir, remove, err = chaos.TempDir(); err != nil {
 			return err
-		}
-	}
-	o.suite.Logf = func(format string, args ...any) {
-		if o.verbose {
-			fmt.Fprintf(stderr, format+"\n", args...)
 		}
 	}
 	return errors.Join(hurt(ctx, o, faults, stdout), remove())
@@ -104,6 +117,9 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	fs.BoolVar(&o.list, "list", false, "list the faults and end")
 	fs.IntVar(&o.rounds, "rounds", 1, "how often each fault is done")
 	fs.BoolVar(&o.isolation, "isolation", false, "measure what clients of other nodes feel, instead")
+	fs.BoolVar(&o.restart, "restart", false, "do hot restarts, instead")
+	fs.IntVar(&o.restarts, "restarts", chainRestarts, "how many restarts the chain has")
+	fs.StringVar(&o.misbehave, "misbehave", "bin/misbehave", "path of the program that goes wrong")
 	fs.BoolVar(&o.verbose, "v", false, "tell more")
 	pattern := fs.String("faults", "", "regular expression of the faults to do; all when empty")
 	if err := fs.Parse(args); err != nil {
