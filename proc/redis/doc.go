@@ -61,6 +61,12 @@
 // itself about a node (health.go) counts apart from them: a node gets reads when neither
 // has anything against it.
 //
+// # Hot restart
+//
+// MoveClients gives sessions away at a clean boundary, a few at a time, and Adopt takes
+// up those of another process (move.go, move_worker.go, adopt.go). One that is on its way
+// is frozen: nobody reads or writes its socket until it is known whose it is.
+//
 // # What it does not do yet
 //
 // Transactions, blocking commands, publish/subscribe and monitoring need a node

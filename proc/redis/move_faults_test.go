@@ -267,7 +267,26 @@ func TestLargeHalfRequestTravelsAlone(t *testing.T) {
 	hear(t, c, "+OK\r\n")
 	a.waitCounter(t, "downstream.cx_rx_bytes_total", len(head)+half)
 	idle(t, a.Addr, 50)
-	m := startMoving(t, a, b, nil)
+	offered, answer := make(chan bool), make(chan bool)
+	m := startMoving(t, a, b, func(c proc.Client) error {
+		if len(c.Input) > largeInput {
+			offered <- true
+			<-answer
+		}
+		return nil
+	})
+	<-offered
+	a.Resume()
+	late := idle(t, a.Addr, 5) // they need not wait for it
+	for range 20 {
+		for _, c := range late {
+			say(t, c, "PING\r\n")
+		}
+		pong(t, late)
+	}
+	a.onWorkers(func(w *worker) { assert.Equal(t, 1, w.mover.frozen) })
+	assert.Equal(t, 6, a.Clients())
+	close(answer)
 	m.wait(t)
 	assert.EqualValues(t, len(head)+half, m.bytes.Load())
 	say(t, c, value[half:]+"\r\n"+commands("STRLEN large", "CLIENT GETNAME"))

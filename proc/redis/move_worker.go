@@ -11,9 +11,9 @@ import (
 const (
 	// maxFrozen is how many clients of a worker may be frozen at a time. More would be no
 	// faster, as the other process takes them one by one, and each would wait longer.
-	maxFrozen = 64
+	maxFrozen = 32
 	// maxAsked is how many sessions of a worker may be held back, to become clean.
-	maxAsked = 64
+	maxAsked = 32
 	// moveVisits is how many sessions are looked at in one iteration of the loop.
 	moveVisits = 1024
 	// moveTick is how often those held back are looked at when nothing happens to them.
