@@ -207,8 +207,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		err = fmt.Errorf("serve admin on %s: %w", ln.Addr(), err)
 	case <-s.retired:
 		_ = srv.Shutdown(ctx) // what is left when ctx ends is let finish below
-		s.letFinish(base, srv)
 		<-served
+		_ = srv.Shutdown(ctx) // of a connection that was being accepted at that moment
+		s.letFinish(base, srv)
 	case <-ctx.Done():
 		s.letFinish(base, srv)
 		<-served
