@@ -152,6 +152,7 @@ func (d *process) standAside() {
 
 // stepForward undoes standAside.
 func (d *process) stepForward(spare []hotrestart.Listener) {
+	d.numbers.goOn()
 	d.sockets.takeBack(spare)
 	if err := d.store.Apply(fromFile, d.boot.Load().Services); err != nil {
 		d.log.Error("services of the file do not come back", "error", err)

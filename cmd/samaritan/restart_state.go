@@ -44,8 +44,9 @@ type keeper interface {
 
 // exportState is called when nothing new begins here any more.
 func (d *process) exportState() ([]byte, error) {
+	d.numbers.hold()
 	s := handedState{
-		Restarts: d.restarter.restarts(), Totals: d.totals(), NextClientID: redis.NextClientID(),
+		Restarts: d.restarter.restarts(), Totals: d.totals(d.numbers.sources()), NextClientID: redis.NextClientID(),
 		Services: map[string][]byte{},
 	}
 	if level := d.log.LevelName(); d.levelIsOwn(level) {
@@ -74,12 +75,12 @@ func (d *process) levelIsOwn(name string) bool {
 }
 
 func (d *process) exportUpdate(left int) ([]byte, error) {
-	return json.Marshal(&handedUpdate{Totals: d.totals(), Clients: left})
+	return json.Marshal(&handedUpdate{Totals: d.totals(d.sources()), Clients: left})
 }
 
 // totals are all counters, with those of the processes before.
-func (d *process) totals() []byte {
-	return stats.Totals(append([]stats.Source{&d.admin}, d.sources()...))
+func (d *process) totals(sources []stats.Source) []byte {
+	return stats.Totals(append([]stats.Source{&d.admin}, sources...))
 }
 
 // importState takes over what another process has exported. What cannot be used is

@@ -56,6 +56,7 @@ type process struct {
 	restarter  *restarter
 	carried    *stats.Carried // the totals of the processes before
 	admin      admin.Counters
+	numbers    numbers
 	heir       inheritance
 
 	turn sync.Mutex // of a reload or a restart: they change what runs
@@ -86,6 +87,7 @@ func newDaemon(o options, boot *config.Bootstrap, known filewatch.Sum, log *logg
 	if d.loops, err = eventloop.NewGroup(o.workers); err != nil {
 		return nil, fmt.Errorf("event loop: %w", err)
 	}
+	d.numbers.live = d.sources
 	d.carried = stats.NewCarried(d.exists)
 	d.controller = controller.New(controller.Options{
 		Events:   d.store.Events(),

@@ -18,7 +18,7 @@ func (d *process) adminOptions() admin.Options {
 	return admin.Options{
 		Log:         d.log.With("component", "admin"),
 		Version:     version,
-		Sources:     d.sources,
+		Sources:     d.numbers.sources,
 		Counters:    &d.admin,
 		Config:      func() ([]byte, error) { return json.Marshal(d.boot.Load()) },
 		Services:    d.services,
