@@ -1,6 +1,7 @@
 package restart
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -11,8 +12,12 @@ type Latency struct {
 	Count          int
 	P50, P99, P999 time.Duration
 	Worst          time.Duration
-	WorstByRestart []time.Duration // of those during restarts only
+	// Worsts has the worst of each restart, or of each window of calmWindow without one.
+	Worsts []time.Duration
 }
+
+// calmWindow is about as long as a restart takes.
+const calmWindow = 250 * time.Millisecond
 
 // stopwatch takes the times of all requests, apart for those that had to do with a restart.
 // It is safe for concurrent use.
@@ -20,9 +25,10 @@ type stopwatch struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	during bool
-	ended  time.Time // of the last restart
-	worst  []time.Duration
-	times  [2][]time.Duration // of others, of those during restarts
+	ended  time.Time               // of the last restart
+	worst  []time.Duration         // by restart
+	calm   map[int64]time.Duration // the worst of others, by window
+	times  [2][]time.Duration      // of others, of those during restarts
 }
 
 // begin says that a restart begins.
@@ -51,6 +57,12 @@ func (s *stopwatch) took(sent time.Time) {
 		kind = 1
 		last := &s.worst[len(s.worst)-1]
 		*last = max(*last, d)
+	} else {
+		if s.calm == nil {
+			s.calm = map[int64]time.Duration{}
+		}
+		window := now.UnixNano() / int64(calmWindow)
+		s.calm[window] = max(s.calm[window], d)
 	}
 	s.times[kind] = append(s.times[kind], d)
 }
@@ -60,7 +72,8 @@ func (s *stopwatch) latencies() (restarts, others Latency) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	restarts, others = newLatency(s.times[1]), newLatency(s.times[0])
-	restarts.WorstByRestart = slices.Clone(s.worst)
+	restarts.Worsts = slices.Clone(s.worst)
+	others.Worsts = slices.Collect(maps.Values(s.calm))
 	return restarts, others
 }
 

@@ -131,7 +131,8 @@ func (l *long) chain(ctx context.Context) error {
 	l.row("chain: signal until the new one serves, median, worst", spread(r.Handovers), "")
 	l.row("chain: request in the calm, p50 p99 p99.9 worst", r.Calm.text(), "")
 	l.row("chain: request during restarts, the same", r.During.text(), bound(r.During.Worst, worstBound))
-	l.row("chain: worst request of a restart, median, worst", spread(r.During.WorstByRestart), "")
+	l.row("chain: worst of 250 ms of calm, median, worst", spread(r.Calm.Worsts), "")
+	l.row("chain: worst request of a restart, median, worst", spread(r.During.Worsts), "")
 	l.usages(r.Usages)
 	l.fail("chain", r.Violations)
 	return nil
