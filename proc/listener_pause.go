@@ -14,8 +14,8 @@ const pausedTake = 20 * time.Millisecond
 
 // gate is held by who accepts, from the system call until the client has been handed over.
 type gate struct {
-	sync.Mutex               // guards the following
-	paused     bool          //
+	sync.Mutex // guards the following
+	paused     bool
 	opened     chan struct{} // closed by Resume, nil unless paused
 }
 

@@ -311,6 +311,41 @@ func TestClientsMoveBetweenAnyTwoBytes(t *testing.T) {
 		hear(t, c, replies)
 		a, b = b, a
 	}
+	both := func(name string) int { return a.counter(name) + b.counter(name) }
+	assert.Equal(t, len(pipeline)*len(pipeline), both("downstream.cx_rx_bytes_total"), "each byte counts once")
+	assert.Equal(t, len(replies)*len(pipeline), both("downstream.cx_tx_bytes_total"))
+	assert.Equal(t, 1, both("downstream.cx_total"))
+	assert.Equal(t, len(pipeline), both("downstream.cx_moved_in"))
+	assert.Equal(t, len(pipeline), both("downstream.cx_moved_out"))
+}
+
+// An answer that is given twice must not close a descriptor that is somebody else's by then.
+func TestOnlyTheFirstAnswerCounts(t *testing.T) {
+	a, _ := startTwins(t, proxyOptions{})
+	conns := idle(t, a.Addr, 10)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	given := make(chan bool, 10)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		a.MoveClients(ctx, func(_ proc.Client, done func(error)) {
+			done(errRefused)
+			done(nil)
+			given <- true
+		})
+	}()
+	for range conns {
+		<-given
+	}
+	for _, c := range conns {
+		say(t, c, "PING\r\n")
+	}
+	pong(t, conns)
+	cancel()
+	<-ended
+	assert.Zero(t, a.counter("downstream.cx_moved_out"))
+	assert.Equal(t, 10, a.Clients())
 }
 
 func TestSwitchesOfAClientMoveBetweenCommands(t *testing.T) {

@@ -90,8 +90,9 @@ func moveAll(t testing.TB, from, to *testProxy) time.Duration {
 	from.MoveClients(ctx, c.give)
 	took := time.Since(began)
 	c.wg.Wait()
+	left := from.Clients()
 	from.Resume()
-	require.NoError(t, ctx.Err(), "%d clients are left", from.Clients())
-	require.Zero(t, from.Clients())
+	require.NoError(t, ctx.Err(), "%d clients are left", left)
+	require.Zero(t, left)
 	return took
 }

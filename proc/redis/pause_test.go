@@ -2,12 +2,16 @@ package redis
 
 import (
 	"errors"
+	"log/slog"
+	"net"
 	"os"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"samaritan/proc"
 )
 
 // waits reports that nobody answers, for now.
@@ -72,8 +76,19 @@ func TestPauseIsKeptForTheListenerThatIsBoundLater(t *testing.T) {
 	p := &Proc{}
 	assert.Zero(t, p.Clients())
 	p.Pause()
-	p.Pause()
-	assert.True(t, p.paused)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	p.bind(proc.NewListener(ln, 0, "", slog.New(slog.DiscardHandler)))
+	defer p.listener.Retire()
+	_, err = p.listener.Open()
+	require.NoError(t, err)
+	dialWire(t, ln.Addr().String())
+	fd, pause := p.listener.Take()
+	assert.Equal(t, -1, fd)
+	assert.Positive(t, pause)
 	p.Resume()
-	assert.False(t, p.paused)
+	fd, _ = p.listener.Take()
+	require.GreaterOrEqual(t, fd, 0)
+	closeFD(fd)
+	assert.Equal(t, 1, p.Clients())
 }
