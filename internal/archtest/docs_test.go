@@ -17,7 +17,7 @@ var (
 	testNamed = regexp.MustCompile("`(Test\\w+)`")
 )
 
-// docs/reliability.md names the test behind each promise.
+// These pages name the tests behind each promise.
 func TestTestsThatTheDocsNameExist(t *testing.T) {
 	exists := map[string]bool{}
 	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -30,11 +30,13 @@ func TestTestsThatTheDocsNameExist(t *testing.T) {
 		}
 		return err
 	}))
-	page, err := os.ReadFile(filepath.Join(root, "docs/reliability.md"))
-	require.NoError(t, err)
-	named := testNamed.FindAllSubmatch(page, -1)
-	require.NotEmpty(t, named)
-	for _, m := range named {
-		assert.Truef(t, exists[string(m[1])], "docs/reliability.md names %s, which does not exist", m[1])
+	for _, name := range []string{"docs/reliability.md", "docs/hot-restart.md"} {
+		page, err := os.ReadFile(filepath.Join(root, name))
+		require.NoError(t, err)
+		named := testNamed.FindAllSubmatch(page, -1)
+		require.NotEmpty(t, named, name)
+		for _, m := range named {
+			assert.Truef(t, exists[string(m[1])], "%s names %s, which does not exist", name, m[1])
+		}
 	}
 }
