@@ -199,16 +199,20 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer cancel()
 	srv := s.httpServer(base)
 	served := make(chan error, 1)
-	go s.accept(srv, ln, served)
+	limited := &limitListener{Listener: ln, max: int64(s.o.MaxConns), counters: s.counters}
+	go func() { served <- srv.Serve(limited) }() // owns the listener
 
 	var err error
 	select {
 	case err = <-served:
 		err = fmt.Errorf("serve admin on %s: %w", ln.Addr(), err)
 	case <-s.retired:
-		_ = srv.Shutdown(ctx) // what is left when ctx ends is let finish below
+		// Shutdown comes last: from then on connections whose request has not been read yet
+		// are closed without an answer.
+		_ = ln.Close()
 		<-served
-		_ = srv.Shutdown(ctx) // of a connection that was being accepted at that moment
+		srv.SetKeepAlivesEnabled(false)
+		limited.wait(ctx)
 		s.letFinish(base, srv)
 	case <-ctx.Done():
 		s.letFinish(base, srv)
@@ -231,11 +235,6 @@ func (s *Server) letFinish(base context.Context, srv *http.Server) {
 // and does not cut off requests in progress: Serve returns when the last of them has
 // been answered, or when its ctx has ended. Retiring twice does nothing.
 func (s *Server) Retire() { s.retire.Do(func() { close(s.retired) }) }
-
-// accept is the goroutine that owns the listener.
-func (s *Server) accept(srv *http.Server, ln net.Listener, served chan<- error) {
-	served <- srv.Serve(&limitListener{Listener: ln, max: int64(s.o.MaxConns), counters: s.counters})
-}
 
 func (s *Server) httpServer(base context.Context) *http.Server {
 	t := s.o.Timeouts

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"net"
 	"sync"
@@ -40,6 +41,21 @@ type limitListener struct {
 	net.Listener
 	max      int64
 	counters *Counters
+	conns    sync.WaitGroup // that were accepted and are open
+}
+
+// wait returns when all connections are closed or ctx has ended. Nothing is accepted any
+// more.
+func (l *limitListener) wait(ctx context.Context) {
+	closed := make(chan struct{})
+	go func() {
+		l.conns.Wait() // the server closes them all in the end
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-ctx.Done():
+	}
 }
 
 func (l *limitListener) Accept() (net.Conn, error) {
@@ -50,7 +66,8 @@ func (l *limitListener) Accept() (net.Conn, error) {
 		}
 		if l.counters.connsOpen.Add(1) <= l.max {
 			l.counters.connsTotal.Add(1)
-			return &limitedConn{Conn: c, open: &l.counters.connsOpen}, nil
+			l.conns.Add(1)
+			return &limitedConn{Conn: c, listener: l}, nil
 		}
 		l.counters.connsOpen.Add(-1)
 		l.counters.connsRefused.Add(1)
@@ -68,12 +85,15 @@ func refuse(c net.Conn) {
 // limitedConn gives its place back when it is closed.
 type limitedConn struct {
 	net.Conn
-	open *atomic.Int64
-	once sync.Once
+	listener *limitListener
+	once     sync.Once
 }
 
 func (c *limitedConn) Close() error {
-	c.once.Do(func() { c.open.Add(-1) })
+	c.once.Do(func() {
+		c.listener.counters.connsOpen.Add(-1)
+		c.listener.conns.Done()
+	})
 	return c.Conn.Close()
 }
 

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -76,4 +77,27 @@ func TestServerThatIsRetiredEndsWithItsContextAllTheSame(t *testing.T) {
 	require.ErrorIs(t, h.end(), errStuck)
 	require.Error(t, <-failed)
 	close(release)
+}
+
+// The connection was there, and its request is not yet.
+func TestServerThatIsRetiredAnswersWhoeverHasConnected(t *testing.T) {
+	h := start(t, full())
+	c, err := net.Dial("tcp", h.addr)
+	require.NoError(t, err)
+	defer c.Close()
+	eventually(t, "it is accepted", func() bool { return h.counters.connsOpen.Load() == 1 })
+	h.Retire()
+	eventually(t, "the listener is closed", func() bool {
+		late, err := net.Dial("tcp", h.addr)
+		if err == nil {
+			late.Close()
+		}
+		return err != nil
+	})
+	_, err = io.WriteString(c, "GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.NoError(t, err)
+	answer, err := io.ReadAll(c)
+	require.NoError(t, err)
+	assert.Contains(t, string(answer), "200 OK")
+	require.NoError(t, h.end())
 }

@@ -249,7 +249,9 @@ func (s *snapshot) emitCommands(e emitter) {
 		e.command("redis.error", name, c.errors)
 		e.histogram("redis.latency_micros", name, &c.latency, 1)
 	}
-	e.counter("downstream.rq_total", total+uint64(s.inFlight))
+	// Not those in flight: some of them have their reply, are counted already, and only wait
+	// for their turn, and those of a client that leaves are in flight no more.
+	e.counter("downstream.rq_total", total)
 	e.counter("downstream.rq_success_total", total-failed)
 	e.counter("downstream.rq_failure_total", failed)
 	e.counter("downstream.rq_unknown_command", s.unknown)
