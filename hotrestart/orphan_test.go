@@ -2,7 +2,6 @@ package hotrestart
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -169,7 +168,7 @@ func TestSessionsOfAParentThatIsKilledAreServed(t *testing.T) {
 	c.await("alone " + ErrParentGone.Error())
 	for _, cl := range clients {
 		cl.hears("s  0\n")
-		cl.echoes(fmt.Sprint("hello"))
+		cl.echoes("hello")
 	}
 }
 
