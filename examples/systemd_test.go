@@ -70,6 +70,9 @@ func TestTheUnitFitsTheProgram(t *testing.T) {
 	assert.Equal(t, "notify", one(t, settings, "Type"))
 	assert.Equal(t, "all", one(t, settings, "NotifyAccess"))
 	assert.Equal(t, "control-group", one(t, settings, "KillMode"))
+	ending := one(t, settings, "ExecStop")
+	assert.Contains(t, ending, "kill -TERM $MAINPID")
+	assert.Contains(t, ending, "tail --pid=$MAINPID", "it waits")
 	assert.Contains(t, one(t, settings, "RestrictAddressFamilies"), "AF_UNIX")
 }
 

@@ -32,7 +32,7 @@ type notifier struct {
 	ready func() (bool, []string)
 	alive func(context.Context) bool
 	send  func(state string) // a seam for tests
-	// trouble is why the config file is not in force, empty when it is.
+	// trouble is what was asked for and has failed, empty when nothing has.
 	trouble func() string
 
 	status string // sent last; owned by run
@@ -120,7 +120,7 @@ func (n *notifier) look() {
 		status = "not ready: " + strings.Join(reasons, "; ")
 	}
 	if trouble := n.trouble(); trouble != "" {
-		status += "; the last reload failed: " + trouble
+		status += "; " + trouble
 	}
 	if status = oneLine(status); len(status) > maxStatus {
 		status = strings.ToValidUTF8(status[:maxStatus], "") + "..."

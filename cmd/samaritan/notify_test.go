@@ -73,7 +73,7 @@ func TestReloadsAreToldBetweenTheStartAndTheEnd(t *testing.T) {
 	sent, ready = nil, true
 	n.look()
 	n.reloading(true)
-	trouble = "no\ngood"
+	trouble = "the last reload failed: no\ngood"
 	n.look()
 	n.reloading(false)
 	n.reloading(true)

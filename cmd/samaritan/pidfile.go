@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // makeDataDir makes the directory for run-time files, for the owner alone. One
@@ -40,11 +41,13 @@ var errLiving = errors.New("the pid file belongs to a living process")
 
 // write puts our pid there, all at once. The file of a process that is gone is
 // replaced, and that of before, which this one takes over from; that of another living
-// samaritan is left alone, with errLiving.
+// samaritan is left alone, with errLiving. Of several that replace a file at a time all but
+// one get that.
 func (f pidFile) write(before int) error {
 	if f.path == "" {
 		return nil
 	}
+	defer f.lock()()
 	if pid := f.read(); pid != os.Getpid() && pid != before && isSamaritan(pid) {
 		return fmt.Errorf("%s: %w (%d)", f.path, errLiving, pid)
 	}
@@ -61,6 +64,32 @@ func (f pidFile) write(before int) error {
 		_ = os.Remove(tmp.Name())
 	}
 	return err
+}
+
+// lock keeps others from replacing the file that is there, if one is, until unlock. It does
+// not wait for more than a second: the lock is for processes that come at the same moment.
+func (f pidFile) lock() (unlock func()) {
+	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		file, err := os.Open(f.path)
+		if err != nil {
+			break
+		}
+		if syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil && f.is(file) {
+			return func() { _ = file.Close() }
+		}
+		_ = file.Close()
+	}
+	return func() {}
+}
+
+// is tells whether this is the file at the path, which has not been replaced since.
+func (f pidFile) is(file *os.File) bool {
+	have, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(f.path)
+	return err == nil && os.SameFile(have, there)
 }
 
 // remove deletes the file if it still has our pid.

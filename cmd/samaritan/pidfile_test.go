@@ -52,6 +52,24 @@ func TestPidFile(t *testing.T) {
 	require.NoError(t, pidFile{filepath.Join(t.TempDir(), "x.pid")}.remove())
 }
 
+// A lock that is never given up is not waited for, and a file that was replaced meanwhile is
+// looked at anew.
+func TestPidFileIsLockedByOneAtATime(t *testing.T) {
+	f := pidFile{filepath.Join(t.TempDir(), "x.pid")}
+	require.NoError(t, f.write(0))
+	unlock := f.lock()
+	written := make(chan error, 1)
+	go func() { written <- f.write(0) }()
+	require.NoError(t, os.Rename(f.path, f.path+".old"))
+	require.NoError(t, os.WriteFile(f.path, []byte("1\n"), 0o600))
+	require.NoError(t, <-written)
+	assert.Equal(t, os.Getpid(), f.read())
+	unlock()
+
+	defer f.lock()()
+	require.NoError(t, f.write(0))
+}
+
 func TestDataDirectoryIsForTheOwnerAlone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	require.NoError(t, makeDataDir(dir, false))

@@ -48,7 +48,8 @@ type restarter struct {
 	terminate time.Duration // for what cannot move
 	wake      chan *attempt // has room for one
 
-	succ *hotrestart.Successor // after the handover; owned by the goroutine
+	succ  *hotrestart.Successor // after the handover; owned by the goroutine
+	named bool                  // the pid file was the successor's then; owned by the goroutine
 
 	mu       sync.Mutex // guards the following
 	ended    bool
@@ -246,6 +247,13 @@ func (r *restarter) restarts() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.status.Restarts
+}
+
+// lastError is why the last restart failed, empty when it did not.
+func (r *restarter) lastError() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.status.LastError
 }
 
 // succeed says that clients of another process come.

@@ -24,6 +24,7 @@ const readyEvery = 2 * time.Millisecond
 type inheritance struct {
 	from    *hotrestart.Predecessor // nil: there is no process before
 	welcome welcome
+	named   bool // the pid file was that of the process before
 	// notify has systemd hear of this process. It does so from the moment on that it
 	// knows that this is the main one, which it is told by the process before.
 	notify func()
@@ -54,6 +55,7 @@ func (d *process) inherit(ctx context.Context) error {
 	if err := json.Unmarshal(told, &d.heir.welcome); err != nil {
 		return fmt.Errorf("take over: read the welcome: %w", err)
 	}
+	d.heir.named = d.pid.read() == d.heir.welcome.PID
 	d.log.Info("takes over from another process", "pid", d.heir.welcome.PID, "version", d.heir.welcome.Version, "sockets", len(list))
 	return nil
 }
@@ -99,6 +101,11 @@ func (d *process) takeOver(ctx context.Context) {
 	case ctx.Err() != nil:
 		return
 	case errors.Is(err, hotrestart.ErrParentGone):
+		if err := d.claim(d.heir.named); err != nil {
+			d.log.Warn("the process before has gone without handing over, and the one before that serves: this one ends", "reason", err)
+			d.stop()
+			return
+		}
 		d.log.Warn("the process before has gone without handing over, this one serves in its place")
 		d.begin(door)
 		d.heir.notify()
@@ -125,7 +132,7 @@ func (d *process) begin(door net.Listener) {
 	if gone := d.sockets.unbindRest(); len(gone) > 0 {
 		d.log.Info("addresses are not in the config any more", "addresses", gone)
 	}
-	d.claim()
+	_ = d.claim(false) // nothing keeps it from that
 	d.restarter.enter(phaseServing)
 }
 

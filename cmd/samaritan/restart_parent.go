@@ -121,6 +121,7 @@ func (r *restarter) handOver(ctx context.Context, s *hotrestart.Successor) ([]ho
 		r.d.stepForward(spare)
 		return nil, fmt.Errorf("hand over: %w", err)
 	}
+	r.named = r.d.pid.read() == s.PID()
 	r.d.keepOnly(s.Told())
 	r.d.notifier.replacedBy(s.PID())
 	r.update(s, r.d.clients()) // tells that systemd knows
@@ -221,7 +222,11 @@ func (r *restarter) leave(ctx context.Context, s *hotrestart.Successor, spare []
 	case ctx.Err() != nil: // whatever else there is
 	case end == endGone:
 		moving.end()
-		r.takeBack(s, spare)
+		if !r.takeBack(s, spare) {
+			closeAll(spare)
+			r.awaitEmpty(ctx)
+			r.d.stop()
+		}
 		return
 	case end == endTime:
 		left := r.d.clients()
@@ -345,14 +350,26 @@ func (r *restarter) update(s *hotrestart.Successor, left int) {
 	}
 }
 
-// takeBack serves again in the place of a new process that has died.
-func (r *restarter) takeBack(s *hotrestart.Successor, spare []hotrestart.Listener) {
+// awaitEmpty waits until nobody is left here, for as long as a process may drain.
+func (r *restarter) awaitEmpty(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, r.terminate)
+	defer cancel()
+	for r.d.clients() > 0 && sleep(ctx, lookEvery) {
+	}
+}
+
+// takeBack serves again in the place of a new process that has died, unless that one had
+// handed over to yet another one by then: false.
+func (r *restarter) takeBack(s *hotrestart.Successor, spare []hotrestart.Listener) bool {
 	s.Kill()
+	if err := r.d.claim(r.named); err != nil {
+		r.d.log.Warn("the new process has died, and another one serves in its place", "pid", s.PID(), "error", s.Err(), "reason", err)
+		return false
+	}
 	r.d.log.Error("the new process has died, this one takes back", "pid", s.PID(), "error", s.Err())
 	r.d.turn.Lock()
 	r.d.stepForward(spare)
 	r.d.turn.Unlock()
-	r.d.claim()
 	r.d.notifier.back()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -360,6 +377,7 @@ func (r *restarter) takeBack(s *hotrestart.Successor, spare []hotrestart.Listene
 	r.status.Successor = nil
 	r.status.LastError, r.status.LastErrorAt = "the new process died after it had taken over", time.Now()
 	r.enterLocked(phaseServing)
+	return true
 }
 
 // farewell is the last word to the new process, when all has ended here.
@@ -376,12 +394,18 @@ func (d *process) clients() int {
 	return n
 }
 
-// claim says to the outside that this is the process to talk to.
-func (d *process) claim() {
-	if err := d.pid.write(d.heir.welcome.PID); err != nil {
+// claim says to the outside that this is the process to talk to. If it is to be the only
+// one, and the pid file is that of another, it says nothing and returns errLiving.
+func (d *process) claim(only bool) error {
+	err := d.pid.write(d.heir.welcome.PID)
+	if only && errors.Is(err, errLiving) {
+		return err
+	}
+	if err != nil {
 		d.log.Warn("cannot write the pid file, going on without", "error", err)
 	}
 	if err := supervise.Announce(os.Getpid()); err != nil {
 		d.log.Error("the supervisor does not know of this process", "error", err)
 	}
+	return nil
 }

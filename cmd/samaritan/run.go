@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,9 +103,22 @@ func newDaemon(o options, boot *config.Bootstrap, known filewatch.Sum, log *logg
 	d.source = newSource(d.stopping, log, d.store)
 	d.console = newConsole(log.Logger, d.sockets.listen, func() *admin.Server { return admin.New(d.adminOptions()) })
 	d.reloader = newReloader(log.Logger, d.takeConfig, func(begins bool) { d.notifier.reloading(begins) })
-	d.notifier = newNotifier(log.Logger, d.ready, d.reloader.lastTrouble, d.loops)
+	d.notifier = newNotifier(log.Logger, d.ready, d.trouble, d.loops)
 	d.restarter = newRestarter(d, o.binary)
 	return d, nil
+}
+
+// trouble is for the status line: why the file is not in force, and why this process still
+// is the one that serves. It is empty when nothing has failed.
+func (d *process) trouble() string {
+	var all []string
+	if why := d.reloader.lastTrouble(); why != "" {
+		all = append(all, "the last reload failed: "+why)
+	}
+	if why := d.restarter.lastError(); why != "" {
+		all = append(all, "the last hot restart failed: "+why)
+	}
+	return strings.Join(all, "; ")
 }
 
 // countsAnew drops what the processes before have counted for a service, once it is shown.
