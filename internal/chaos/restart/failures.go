@@ -15,13 +15,13 @@ type Scenario struct {
 	Run  func(ctx context.Context, s *Stand) error
 }
 
-// Scenarios returns all.
+// Scenarios returns all, first those that take long.
 func Scenarios() []Scenario {
 	var all []Scenario
 	for _, m := range misbehaviours() {
 		all = append(all, Scenario{"child: " + m.plan, m.long, m.run})
 	}
-	return slices.Concat(all, signalScenarios(), configScenarios(), transferScenarios(), sweepScenarios())
+	return slices.Concat(sweepScenarios(), transferScenarios(), signalScenarios(), configScenarios(), all)
 }
 
 // misbehaviour is a new process that goes wrong at some point. The process before has to go
@@ -50,7 +50,7 @@ func misbehaviours() []misbehaviour {
 		{plan: "exit taken", reason: took, long: true},
 		{plan: "kill start", reason: killed, long: true},
 		{plan: "kill connect", reason: "hello", long: true},
-		{plan: "kill hello", reason: killed},
+		{plan: "kill hello", long: true, reason: killed},
 		{plan: "kill listeners", reason: killed},
 		{plan: "kill ready", reason: notOver},
 		{plan: "kill go", reason: killed},
@@ -68,20 +68,19 @@ func misbehaviours() []misbehaviour {
 		{plan: "hang 3", reason: took, loses: 3, long: true},
 		{plan: "stop start", reason: late, long: true},
 		{plan: "stop listeners", reason: late, long: true},
-		{plan: "stop go", reason: notOver},
+		{plan: "stop go", long: true, reason: notOver},
 		{plan: "stop taken", reason: took, long: true},
 		{plan: "stop 3", reason: took, loses: 3},
 		{plan: "garbage connect", reason: "protocol error"},
-		{plan: "fail listeners", reason: "it does not want to"},
+		{plan: "fail listeners", long: true, reason: "it does not want to"},
 	}
 }
 
-func (m misbehaviour) run(ctx context.Context, s *Stand) (err error) {
-	r, err := s.newRig(ctx, RigOptions{MayLose: m.loses > 0})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, r.end()) }()
+func (m misbehaviour) run(ctx context.Context, s *Stand) error {
+	return s.withRig(ctx, RigOptions{MayLose: m.loses > 0}, func(r *Rig) error { return m.happen(ctx, r) })
+}
+
+func (m misbehaviour) happen(ctx context.Context, r *Rig) error {
 	if err := errors.Join(r.plan(m.plan), r.Hangup()); err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // atATime is how many scenarios run at a time: most of them wait most of the time.
-const atATime = 8
+const atATime = 12
 
 // stand makes what rigs need.
 func stand(t *testing.T) *Stand {
@@ -22,7 +22,7 @@ func stand(t *testing.T) *Stand {
 	return &Stand{
 		Programs: Programs{
 			Samaritan: samaritan(t), Misbehave: program(t, "misbehave"),
-			OtherSessions: program(t, "other-sessions"), OtherProtocol: program(t, "other-protocol"),
+			OtherSessions: program(t, "other-sessions"),
 		},
 		Dir: t.TempDir(), Reaper: reaper, Nodes: testredis.Shared(t, testredis.Options{}).Addrs(),
 	}
@@ -44,6 +44,9 @@ func chosen() []Scenario {
 func TestNewProcessThatFails(t *testing.T) {
 	s, all := stand(t), chosen()
 	require.NotEmpty(t, all)
+	if *only != "" {
+		s.Programs.OtherProtocol = program(t, "other-protocol")
+	}
 	results := make([]chan error, len(all))
 	free := make(chan struct{}, atATime)
 	var running sync.WaitGroup

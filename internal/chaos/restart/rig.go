@@ -26,7 +26,7 @@ const (
 	drainTime = "4s"
 
 	// drainLong is that for tests whose clients stay with the process before.
-	drainLong = "20s"
+	drainLong = "1m"
 
 	// rigClients is how many clients there are.
 	rigClients = 10
@@ -206,10 +206,7 @@ func (r *Rig) end() error {
 	}
 	errs = append(errs, r.Close())
 	r.release()
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("%w\n%s", err, r.LogTail(40))
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // plan puts the misbehaving program in the place of the daemon's, and says what it is to do.

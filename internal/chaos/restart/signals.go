@@ -38,7 +38,10 @@ func (s *Stand) withRig(ctx context.Context, o RigOptions, do func(r *Rig) error
 		return err
 	}
 	err = do(r)
-	return errors.Join(err, r.end())
+	if err = errors.Join(err, r.end()); err != nil {
+		err = fmt.Errorf("%w\n%s", err, r.LogTail(40))
+	}
+	return err
 }
 
 // nobody is a rig without clients.

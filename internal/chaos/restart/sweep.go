@@ -11,7 +11,7 @@ import (
 
 const (
 	// sweepShort and sweepLong are how many restarts are hit, in the two forms.
-	sweepShort = 3
+	sweepShort = 2
 	sweepLong  = 25
 
 	// sweepSpan is how long after its begin a restart may be hit: longer than one takes.
