@@ -21,8 +21,10 @@ import (
 func orphaned() int {
 	parent := os.Getppid()
 	say("up")
-	for os.Getppid() == parent {
-		time.Sleep(time.Millisecond)
+	for range time.Tick(time.Millisecond) {
+		if os.Getppid() != parent {
+			break
+		}
 	}
 	_, err := Inherit(context.Background(), "v2", 1)
 	say("inherited %v", err)

@@ -107,8 +107,7 @@ func goOn(err error, before []string) int {
 }
 
 func hang() {
-	for {
-		time.Sleep(time.Hour)
+	for range time.Tick(time.Hour) {
 	}
 }
 
