@@ -177,11 +177,11 @@ func (d *process) run() error {
 	if err := d.await(drained, d.o.drain+afterDrain, errStuck); err != nil {
 		return err
 	}
-	d.restarter.farewell()
 	ended := make(chan error, 1)
 	go func() {
 		defer close(ended)
 		reloads.end() // before what a reload may start
+		d.restarter.farewell()
 		d.source.end()
 		d.console.end()
 		loops.end()
