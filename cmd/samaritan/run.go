@@ -163,6 +163,7 @@ func (d *process) run() error {
 	d.heir.notify = sync.OnceFunc(func() { around.wg.Go(func() { d.notifier.run(d.stopping) }) })
 	d.openData()
 	defer d.closeData()
+	around.wg.Go(d.unbindUnused)
 	if d.heir.from == nil {
 		d.begin(nil)
 		d.heir.notify()
