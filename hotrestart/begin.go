@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 )
 
@@ -41,20 +42,7 @@ func unmet(ctx context.Context, p *process, err error) error {
 // greet waits for the child and exchanges hellos.
 func greet(ctx context.Context, s Start, at *rendezvous, p *process) (*Successor, error) {
 	succ := newSuccessor(s, p)
-	// Waiting ends with the process, and with ctx.
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-p.dead:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	defer context.AfterFunc(ctx, func() { _ = at.SetDeadline(time.Unix(1, 0)) })()
-	conn, err := at.meet(p.pid(), func(err error) {
-		succ.log.Warn("somebody else came to the socket of the hot restart", "error", err)
-	})
+	conn, err := succ.meet(ctx, at)
 	if err != nil {
 		return nil, fmt.Errorf("wait for the new process: %w", err)
 	}
@@ -69,6 +57,24 @@ func greet(ctx context.Context, s Start, at *rendezvous, p *process) (*Successor
 		return nil, err
 	}
 	return succ, nil
+}
+
+// meet waits for the child until it is dead or ctx ends. Once it has come, only the end of
+// the connection tells that it is dead: it may have said why before.
+func (s *Successor) meet(ctx context.Context, at *rendezvous) (*net.UnixConn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-s.process.dead:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	defer context.AfterFunc(ctx, func() { _ = at.SetDeadline(time.Unix(1, 0)) })()
+	return at.meet(s.process.pid(), func(err error) {
+		s.log.Warn("somebody else came to the socket of the hot restart", "error", err)
+	})
 }
 
 func newSuccessor(s Start, p *process) *Successor {

@@ -2,7 +2,6 @@ package hotrestart
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -22,8 +21,10 @@ import (
 func orphaned() int {
 	parent := os.Getppid()
 	say("up")
-	for os.Getppid() == parent {
-		time.Sleep(time.Millisecond)
+	for range time.Tick(time.Millisecond) {
+		if os.Getppid() != parent {
+			break
+		}
 	}
 	_, err := Inherit(context.Background(), "v2", 1)
 	say("inherited %v", err)
@@ -169,7 +170,7 @@ func TestSessionsOfAParentThatIsKilledAreServed(t *testing.T) {
 	c.await("alone " + ErrParentGone.Error())
 	for _, cl := range clients {
 		cl.hears("s  0\n")
-		cl.echoes(fmt.Sprint("hello"))
+		cl.echoes("hello")
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"samaritan/config"
+	"samaritan/controller"
 	"samaritan/hotrestart"
 	"samaritan/proc"
 )
@@ -129,11 +130,37 @@ func (d *process) takeOver(ctx context.Context) {
 func (d *process) begin(door net.Listener) {
 	close(d.gate)
 	d.console.move(d.boot.Load().Proto.GetAdmin().GetBind(), door, nil)
+	_ = d.claim(false) // nothing keeps it from that
+	d.restarter.enter(phaseServing)
+}
+
+// unbindUnused ends the inherited sockets that are not in the config, once every service has
+// had its chance to ask for its own.
+func (d *process) unbindUnused() {
+	select {
+	case <-d.gate:
+	case <-d.stopping.Done():
+		return
+	}
+	for !d.allHaveAsked() {
+		if !sleep(d.stopping, readyEvery) {
+			return
+		}
+	}
 	if gone := d.sockets.unbindRest(); len(gone) > 0 {
 		d.log.Info("addresses are not in the config any more", "addresses", gone)
 	}
-	_ = d.claim(false) // nothing keeps it from that
-	d.restarter.enter(phaseServing)
+}
+
+// allHaveAsked tells whether each service that there is by now listens, or cannot.
+func (d *process) allHaveAsked() bool {
+	tried := 0
+	for _, s := range d.controller.Services() {
+		if s.State == controller.Running || s.State == controller.Failed {
+			tried++
+		}
+	}
+	return d.source.settled() && tried >= len(d.store.Services())
 }
 
 // awaitReady returns when this process can serve all that the one before serves, or that

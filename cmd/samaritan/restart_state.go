@@ -42,11 +42,12 @@ type keeper interface {
 	ImportState([]byte) error
 }
 
-// exportState is called when nothing new begins here any more.
-func (d *process) exportState() ([]byte, error) {
+// exportState is what is known now. The numbers that people are shown stand still from here
+// on, as the next process counts on from them.
+func (d *process) exportState() *handedState {
 	d.numbers.hold()
-	s := handedState{
-		Restarts: d.restarter.restarts(), Totals: d.totals(d.numbers.sources()), NextClientID: redis.NextClientID(),
+	s := &handedState{
+		Restarts: d.restarter.restarts(), Totals: d.totals(d.numbers.sources()),
 		Services: map[string][]byte{},
 	}
 	if level := d.log.LevelName(); d.levelIsOwn(level) {
@@ -64,7 +65,13 @@ func (d *process) exportState() ([]byte, error) {
 		}
 		s.Services[service] = known
 	})
-	return json.Marshal(&s)
+	return s
+}
+
+// complete adds what changes with each client, and is called when no new one comes.
+func (s *handedState) complete() ([]byte, error) {
+	s.NextClientID = redis.NextClientID()
+	return json.Marshal(s)
 }
 
 // levelIsOwn tells whether a level in force is not what the file says: it was set by hand.

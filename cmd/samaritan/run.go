@@ -163,6 +163,7 @@ func (d *process) run() error {
 	d.heir.notify = sync.OnceFunc(func() { around.wg.Go(func() { d.notifier.run(d.stopping) }) })
 	d.openData()
 	defer d.closeData()
+	around.wg.Go(d.unbindUnused)
 	if d.heir.from == nil {
 		d.begin(nil)
 		d.heir.notify()
@@ -177,11 +178,11 @@ func (d *process) run() error {
 	if err := d.await(drained, d.o.drain+afterDrain, errStuck); err != nil {
 		return err
 	}
-	d.restarter.farewell()
 	ended := make(chan error, 1)
 	go func() {
 		defer close(ended)
 		reloads.end() // before what a reload may start
+		d.restarter.farewell()
 		d.source.end()
 		d.console.end()
 		loops.end()

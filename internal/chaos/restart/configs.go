@@ -1,6 +1,7 @@
 package restart
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -30,9 +31,9 @@ func invalidConfig(ctx context.Context, s *Stand) error {
 		if err := errors.Join(r.ConfigureText(text), r.Hangup(), r.awaitFailure(ctx, "Gopher")); err != nil {
 			return err
 		}
-		_, err := r.Post(ctx, "/ops/hotrestart")
-		if err == nil || !strings.Contains(err.Error(), "Gopher") {
-			return fmt.Errorf("restart: a config that is not valid: POST /ops/hotrestart says %w", err)
+		answer, err := r.Post(ctx, "/ops/hotrestart")
+		if err == nil || !bytes.Contains(answer, []byte("Gopher")) {
+			return fmt.Errorf("restart: a config that is not valid: POST /ops/hotrestart says %q, %w", answer, err)
 		}
 		return errors.Join(r.Configure(r.config), r.goodRestart(ctx), r.awaitLost(ctx, 0))
 	})
