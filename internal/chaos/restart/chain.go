@@ -51,6 +51,8 @@ type ChainReport struct {
 	Scrapes    int
 	During     Latency // of batches during restarts
 	Calm       Latency
+	Doors      Latency // of newcomers during restarts: connect, one command
+	DoorsCalm  Latency
 	Usages     []Usage         // of processes that were alone, in the order of the chain
 	Handovers  []time.Duration // from the signal until the new process serves
 	Violations []string
@@ -64,7 +66,8 @@ type chain struct {
 	report  ChainReport
 
 	problems problems
-	watch    stopwatch
+	watch    stopwatch    // of the crowd
+	doors    stopwatch    // of newcomers
 	sent     atomic.Int64 // commands of the crowd
 	open     atomic.Int64 // its connections
 	crowd    *chaos.Crowd
@@ -100,7 +103,7 @@ func RunChain(ctx context.Context, o ChainOptions) (r ChainReport, err error) {
 // run is RunChain with a daemon.
 func (c *chain) run(ctx context.Context) error {
 	c.crowd = chaos.NewCrowd(chaos.CrowdOptions{Addr: c.addr, Dial: c.dials(), Seed: c.options.Seed, Pauses: c.options.Pauses})
-	c.visitors = &newcomers{addr: func() string { return c.addr }, problems: &c.problems, watch: &c.watch}
+	c.visitors = &newcomers{addr: func() string { return c.addr }, problems: &c.problems, watch: &c.doors}
 	c.scraper = &scraper{daemon: c.daemon, problems: &c.problems, last: map[string]float64{}}
 	defer c.crowd.Stop()
 	if err := c.crowd.Start(); err != nil {
@@ -194,11 +197,13 @@ func (c *chain) checkCount(ctx context.Context) {
 func (c *chain) restarts(ctx context.Context) {
 	for n := range c.options.Restarts {
 		c.watch.begin()
+		c.doors.begin()
 		err := c.restart(ctx, n)
 		if err == nil && (n%measureEvery == measureEvery-1 || n == 0 || n == c.options.Restarts-1) {
 			err = c.measure(ctx)
 		}
 		c.watch.end()
+		c.doors.end()
 		if err != nil {
 			c.problems.add("restart %d: %v", n+1, err)
 			return
@@ -255,6 +260,7 @@ func (c *chain) finished() ChainReport {
 	settled := c.crowd.Settle()
 	r.Requests, r.Visits, r.Scrapes = c.sent.Load(), c.visitors.visits.Load(), c.scraper.scrapes
 	r.During, r.Calm = c.watch.latencies()
+	r.Doors, r.DoorsCalm = c.doors.latencies()
 	r.Violations = slices.Concat(c.problems.all(), settled.Violations, r.growth())
 	return *r
 }

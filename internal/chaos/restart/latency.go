@@ -19,7 +19,7 @@ type Latency struct {
 // calmWindow is about as long as a restart takes.
 const calmWindow = 250 * time.Millisecond
 
-// stopwatch takes the times of all requests, apart for those that had to do with a restart.
+// stopwatch takes the times of requests, apart for those that had to do with a restart.
 // It is safe for concurrent use.
 type stopwatch struct {
 	mu sync.Mutex
