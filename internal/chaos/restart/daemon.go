@@ -36,7 +36,12 @@ type Options struct {
 	Config Config   // the first one
 	Args   []string // further ones
 	Env    []string // further ones, NAME=value
-	Reaper *Reaper
+
+	// MayLitter says that sockets may be left in the data directory. A process that is
+	// killed with SIGKILL while its new one comes leaves one, which the first restart a
+	// minute later removes.
+	MayLitter bool
+	Reaper    *Reaper
 }
 
 // Daemon is samaritan as its operators see it: a directory with a binary, a config and a
@@ -45,6 +50,7 @@ type Options struct {
 type Daemon struct {
 	// Immutable.
 	dir    string
+	litter bool
 	reaper *Reaper
 	http   *http.Client
 
@@ -55,7 +61,7 @@ type Daemon struct {
 // The caller has to call Close.
 func Launch(ctx context.Context, o Options) (*Daemon, error) {
 	d := &Daemon{
-		dir: o.Dir, reaper: o.Reaper,
+		dir: o.Dir, litter: o.MayLitter, reaper: o.Reaper,
 		http: &http.Client{Timeout: startLimit, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
 	d.AskAt(o.Config.Admin)
@@ -252,7 +258,7 @@ func (d *Daemon) Close() error {
 		errs = append(errs, kill(pid, syscall.SIGKILL))
 	}
 	errs = append(errs, err)
-	if left := d.Sockets(); len(left) > 0 {
+	if left := d.Sockets(); len(left) > 0 && !d.litter {
 		errs = append(errs, fmt.Errorf("restart: sockets are left behind: %v", left))
 	}
 	d.http.CloseIdleConnections()

@@ -36,7 +36,7 @@ func sweepScenarios() (all []Scenario) {
 // sweep hits n restarts. Somebody has to serve afterwards, unless the process was hit that
 // had nobody beside it; and no client whose connection lives may have lost anything.
 func sweep(ctx context.Context, s *Stand, old bool, sig syscall.Signal, n int) error {
-	return s.withRig(ctx, RigOptions{MayLose: true}, func(r *Rig) error {
+	return s.withRig(ctx, RigOptions{MayLose: true, Litter: old && sig == syscall.SIGKILL}, func(r *Rig) error {
 		r.cancel() // newcomers: there may be nobody for a moment
 		r.running.Wait()
 		moments := rand.New(rand.NewPCG(uint64(n), uint64(sig)))
