@@ -66,12 +66,14 @@ func Launch(ctx context.Context, o Options) (*Daemon, error) {
 	}
 	d.AskAt(o.Config.Admin)
 	err := errors.Join(d.Install(o.Binary), d.Configure(o.Config))
+	pid := 0
 	if err == nil {
-		err = d.launch(o)
+		pid, err = d.launch(o)
 	}
 	if err == nil {
 		err = eventually(ctx, startLimit, func() error {
-			if len(d.Processes()) == 0 {
+			// Not by Processes: in its first moment a process has no arguments.
+			if _, ended := d.reaper.Ended(pid); ended {
 				return final{errors.New("it has ended")}
 			}
 			_, err := d.Get(ctx, "/ready")
@@ -85,10 +87,10 @@ func Launch(ctx context.Context, o Options) (*Daemon, error) {
 }
 
 // launch starts the first process. The reaper waits for it.
-func (d *Daemon) launch(o Options) error {
+func (d *Daemon) launch(o Options) (pid int, err error) {
 	log, err := os.OpenFile(d.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer log.Close()
 	args := append([]string{"-config", d.configPath(), "-data", d.dataDir()}, o.Args...)
@@ -96,9 +98,10 @@ func (d *Daemon) launch(o Options) error {
 	cmd.Env = append(os.Environ(), o.Env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
-		return err
+		return 0, err
 	}
-	return cmd.Process.Release()
+	pid = cmd.Process.Pid
+	return pid, cmd.Process.Release()
 }
 
 // Path is that of the binary which a restart starts.

@@ -14,6 +14,10 @@ const (
 	sweepShort = 2
 	sweepLong  = 25
 
+	// newProcess is how long a process may take until it can be seen that it is there: in its
+	// first moment it has no arguments.
+	newProcess = 50 * time.Millisecond
+
 	// sweepSpan is how long after its begin a restart may be hit: longer than one takes.
 	sweepSpan = 120 * time.Millisecond
 )
@@ -83,7 +87,8 @@ func (r *Rig) settles(ctx context.Context) error {
 	return eventually(ctx, startLimit, func() error {
 		all := r.Processes()
 		if len(all) == 0 {
-			return errors.Join(errors.New("restart: all processes have ended"), r.launch(r.options))
+			pid, err := r.launch(r.options)
+			return errors.Join(fmt.Errorf("restart: all processes have ended, %d is started", pid), err, pause(ctx, newProcess))
 		}
 		s, err := r.Restart(ctx)
 		switch {
