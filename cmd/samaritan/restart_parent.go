@@ -108,6 +108,7 @@ func (r *restarter) handOver(ctx context.Context, s *hotrestart.Successor) ([]ho
 	if err != nil {
 		s.Kill()
 		r.d.stepForward(spare)
+		_ = r.d.claim(false) // the new one may have said already that it serves
 		return nil, fmt.Errorf("hand over: %w", err)
 	}
 	r.named = r.d.pid.read() == s.PID()

@@ -36,7 +36,12 @@ type Options struct {
 	Config Config   // the first one
 	Args   []string // further ones
 	Env    []string // further ones, NAME=value
-	Reaper *Reaper
+
+	// MayLitter says that sockets may be left in the data directory. A process that is
+	// killed with SIGKILL while its new one comes leaves one, which the first restart a
+	// minute later removes.
+	MayLitter bool
+	Reaper    *Reaper
 }
 
 // Daemon is samaritan as its operators see it: a directory with a binary, a config and a
@@ -45,6 +50,7 @@ type Options struct {
 type Daemon struct {
 	// Immutable.
 	dir    string
+	litter bool
 	reaper *Reaper
 	http   *http.Client
 
@@ -55,17 +61,19 @@ type Daemon struct {
 // The caller has to call Close.
 func Launch(ctx context.Context, o Options) (*Daemon, error) {
 	d := &Daemon{
-		dir: o.Dir, reaper: o.Reaper,
+		dir: o.Dir, litter: o.MayLitter, reaper: o.Reaper,
 		http: &http.Client{Timeout: startLimit, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
 	d.AskAt(o.Config.Admin)
 	err := errors.Join(d.Install(o.Binary), d.Configure(o.Config))
+	pid := 0
 	if err == nil {
-		err = d.launch(o)
+		pid, err = d.launch(o)
 	}
 	if err == nil {
 		err = eventually(ctx, startLimit, func() error {
-			if len(d.Processes()) == 0 {
+			// Not by Processes: in its first moment a process has no arguments.
+			if _, ended := d.reaper.Ended(pid); ended {
 				return final{errors.New("it has ended")}
 			}
 			_, err := d.Get(ctx, "/ready")
@@ -79,10 +87,10 @@ func Launch(ctx context.Context, o Options) (*Daemon, error) {
 }
 
 // launch starts the first process. The reaper waits for it.
-func (d *Daemon) launch(o Options) error {
+func (d *Daemon) launch(o Options) (pid int, err error) {
 	log, err := os.OpenFile(d.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer log.Close()
 	args := append([]string{"-config", d.configPath(), "-data", d.dataDir()}, o.Args...)
@@ -90,9 +98,10 @@ func (d *Daemon) launch(o Options) error {
 	cmd.Env = append(os.Environ(), o.Env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
-		return err
+		return 0, err
 	}
-	return cmd.Process.Release()
+	pid = cmd.Process.Pid
+	return pid, cmd.Process.Release()
 }
 
 // Path is that of the binary which a restart starts.
@@ -252,7 +261,7 @@ func (d *Daemon) Close() error {
 		errs = append(errs, kill(pid, syscall.SIGKILL))
 	}
 	errs = append(errs, err)
-	if left := d.Sockets(); len(left) > 0 {
+	if left := d.Sockets(); len(left) > 0 && !d.litter {
 		errs = append(errs, fmt.Errorf("restart: sockets are left behind: %v", left))
 	}
 	d.http.CloseIdleConnections()

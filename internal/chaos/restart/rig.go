@@ -82,6 +82,7 @@ type Rig struct {
 // RigOptions change a rig from what most need.
 type RigOptions struct {
 	MayLose bool   // connections of clients may end
+	Litter  bool   // see Options
 	Drain   string // drainTime when empty
 	Args    []string
 	Clients int // rigClients when 0; fewer than 0 are none, and no newcomers
@@ -114,7 +115,7 @@ func (s *Stand) newRig(ctx context.Context, o RigOptions) (_ *Rig, err error) {
 		o.Clients = rigClients
 	}
 	r.options = Options{
-		Binary: s.Programs.Samaritan, Dir: dir, Reaper: s.Reaper, Config: r.config,
+		Binary: s.Programs.Samaritan, Dir: dir, Reaper: s.Reaper, Config: r.config, MayLitter: o.Litter,
 		Args: append([]string{"-restart-timeout", failTimeout.String(), "-drain", "2s"}, o.Args...),
 		Env:  []string{"__Samaritan_Parent_Terminate_Time__=" + o.Drain},
 	}

@@ -14,6 +14,10 @@ const (
 	sweepShort = 2
 	sweepLong  = 25
 
+	// newProcess is how long a process may take until it can be seen that it is there: in its
+	// first moment it has no arguments.
+	newProcess = 50 * time.Millisecond
+
 	// sweepSpan is how long after its begin a restart may be hit: longer than one takes.
 	sweepSpan = 120 * time.Millisecond
 )
@@ -36,7 +40,7 @@ func sweepScenarios() (all []Scenario) {
 // sweep hits n restarts. Somebody has to serve afterwards, unless the process was hit that
 // had nobody beside it; and no client whose connection lives may have lost anything.
 func sweep(ctx context.Context, s *Stand, old bool, sig syscall.Signal, n int) error {
-	return s.withRig(ctx, RigOptions{MayLose: true}, func(r *Rig) error {
+	return s.withRig(ctx, RigOptions{MayLose: true, Litter: old && sig == syscall.SIGKILL}, func(r *Rig) error {
 		r.cancel() // newcomers: there may be nobody for a moment
 		r.running.Wait()
 		moments := rand.New(rand.NewPCG(uint64(n), uint64(sig)))
@@ -83,7 +87,8 @@ func (r *Rig) settles(ctx context.Context) error {
 	return eventually(ctx, startLimit, func() error {
 		all := r.Processes()
 		if len(all) == 0 {
-			return errors.Join(errors.New("restart: all processes have ended"), r.launch(r.options))
+			pid, err := r.launch(r.options)
+			return errors.Join(fmt.Errorf("restart: all processes have ended, %d is started", pid), err, pause(ctx, newProcess))
 		}
 		s, err := r.Restart(ctx)
 		switch {
