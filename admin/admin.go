@@ -66,7 +66,8 @@ type Options struct {
 
 	// Sources are asked at each scrape. The server adds its own numbers.
 	Sources func() []stats.Source
-	// Counters are the server's own numbers; nil: nobody else has them.
+	// Counters are the server's own numbers. If they are given, Sources has them, too; nil:
+	// the server has them alone, and adds them.
 	Counters *Counters
 	// Config is the effective config as JSON. Who provides it masks secrets.
 	Config func() ([]byte, error)
@@ -137,9 +138,10 @@ type Server struct {
 
 	scrapeWait time.Duration // a constant, but for tests
 
-	scraping chan struct{} // holds a token while a scrape runs
-	running  running
-	counters *Counters
+	scraping    chan struct{} // holds a token while a scrape runs
+	running     running
+	counters    *Counters
+	ownCounters bool // nobody else shows them
 }
 
 // New builds a server and starts nothing.
@@ -147,7 +149,8 @@ func New(o Options) *Server {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.Counters == nil {
+	own := o.Counters == nil
+	if own {
 		o.Counters = new(Counters)
 	}
 	if o.MaxConns <= 0 {
@@ -155,8 +158,8 @@ func New(o Options) *Server {
 	}
 	o.Timeouts.setDefaults()
 	s := &Server{
-		o:          o,
-		counters:   o.Counters,
+		o:        o,
+		counters: o.Counters, ownCounters: own,
 		log:        o.Log,
 		registry:   prometheus.NewRegistry(),
 		origin:     http.NewCrossOriginProtection(),
@@ -252,9 +255,12 @@ func (s *Server) httpServer(base context.Context) *http.Server {
 
 // sources are those of the process and the server itself.
 func (s *Server) sources() []stats.Source {
-	own := []stats.Source{s.counters}
-	if s.o.Sources == nil {
-		return own
+	var all []stats.Source
+	if s.ownCounters {
+		all = append(all, s.counters)
 	}
-	return append(own, s.o.Sources()...)
+	if s.o.Sources != nil {
+		all = append(all, s.o.Sources()...)
+	}
+	return all
 }

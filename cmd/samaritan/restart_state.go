@@ -47,7 +47,7 @@ type keeper interface {
 func (d *process) exportState() *handedState {
 	d.numbers.hold()
 	s := &handedState{
-		Restarts: d.restarter.restarts(), Totals: d.totals(d.numbers.sources()),
+		Restarts: d.restarter.restarts(), Totals: stats.Totals(d.numbers.sources()),
 		Services: map[string][]byte{},
 	}
 	if level := d.log.LevelName(); d.levelIsOwn(level) {
@@ -82,12 +82,7 @@ func (d *process) levelIsOwn(name string) bool {
 }
 
 func (d *process) exportUpdate(left int) ([]byte, error) {
-	return json.Marshal(&handedUpdate{Totals: d.totals(d.sources()), Clients: left})
-}
-
-// totals are all counters, with those of the processes before.
-func (d *process) totals(sources []stats.Source) []byte {
-	return stats.Totals(append([]stats.Source{&d.admin}, sources...))
+	return json.Marshal(&handedUpdate{Totals: stats.Totals(d.allSources()), Clients: left})
 }
 
 // importState takes over what another process has exported. What cannot be used is

@@ -88,7 +88,7 @@ func newDaemon(o options, boot *config.Bootstrap, known filewatch.Sum, log *logg
 	if d.loops, err = eventloop.NewGroup(o.workers); err != nil {
 		return nil, fmt.Errorf("event loop: %w", err)
 	}
-	d.numbers.live = d.sources
+	d.numbers.live = d.allSources
 	d.carried = stats.NewCarried(d.exists)
 	d.controller = controller.New(controller.Options{
 		Events:   d.store.Events(),

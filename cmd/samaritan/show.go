@@ -41,6 +41,11 @@ func (d *process) sources() []stats.Source {
 	return append(own, d.controller.Sources()...)
 }
 
+// allSources are all numbers.
+func (d *process) allSources() []stats.Source {
+	return append([]stats.Source{&d.admin}, d.sources()...)
+}
+
 func (d *process) stats(emit func(stats.Sample)) {
 	loops := d.loops.Loops()
 	conns := 0
