@@ -34,9 +34,11 @@ func (s *Successor) bury(err error) {
 	switch {
 	case s.finished.Load():
 		s.because(errFinished)
+		s.process.leave()
 		return
 	case isEnd(err) && s.isEnding() && isClosed(s.taken):
 		s.because(fmt.Errorf("%w: it has said that it ends", ErrGone))
+		s.process.leave()
 		return
 	case isEnd(err) && s.process.ends(grace), errors.Is(err, os.ErrDeadlineExceeded):
 		s.because(fmt.Errorf("%w: %s", ErrGone, s.process.how()))

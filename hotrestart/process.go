@@ -8,7 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -91,11 +95,17 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// process is the child. It is waited for from its start on.
+// process is the child. That it is dead is known before it is reaped, as it is reaped here only
+// when it has ended against our will: the status of one that has served is for whoever
+// gets our children when we end, such as a supervisor.
 type process struct {
-	cmd  *exec.Cmd
-	dead chan struct{} // closed when it has been waited for
-	err  error         // of the wait; set before dead is closed
+	cmd    *exec.Cmd
+	number int           // its pid; Cmd forgets it when the process is left
+	dead   chan struct{} // closed when it has ended
+	left   atomic.Bool   // its end is not our business any more
+
+	reaping sync.Once
+	err     error // of the wait, see how
 }
 
 func start(s Start, socket string) (*process, error) {
@@ -111,22 +121,37 @@ func start(s Start, socket string) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	p := &process{cmd: cmd, dead: make(chan struct{})}
+	p := &process{cmd: cmd, number: cmd.Process.Pid, dead: make(chan struct{})}
 	go p.wait()
 	return p, nil
 }
 
 func (p *process) wait() {
-	p.err = p.cmd.Wait()
+	for errors.Is(unix.Waitid(unix.P_PID, p.pid(), nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
+	}
 	close(p.dead)
 }
 
-func (p *process) pid() int { return p.cmd.Process.Pid }
+// reap takes its status. It must be dead.
+func (p *process) reap() { p.reaping.Do(func() { p.err = p.cmd.Wait() }) }
 
-// kill returns when the process is dead.
+// leave lets it live, and lets others reap it.
+func (p *process) leave() {
+	if !p.left.Swap(true) {
+		_ = p.cmd.Process.Release()
+	}
+}
+
+func (p *process) pid() int { return p.number }
+
+// kill returns when the process is dead, unless it was left.
 func (p *process) kill() {
+	if p.left.Load() {
+		return
+	}
 	_ = p.cmd.Process.Kill()
 	<-p.dead
+	p.reap()
 }
 
 // ends tells whether the process ends by itself within d.
@@ -143,6 +168,7 @@ func (p *process) ends(d time.Duration) bool {
 
 // how says how the process has ended. It must be dead.
 func (p *process) how() string {
+	p.reap()
 	if p.err != nil {
 		return p.err.Error()
 	}

@@ -139,7 +139,7 @@ func beginWith(t *testing.T, s Start) *Successor {
 	t.Helper()
 	succ, err := Begin(withPatience(t), s)
 	require.NoError(t, err)
-	t.Cleanup(succ.Kill)
+	t.Cleanup(func() { end(succ) })
 	return succ
 }
 
@@ -275,7 +275,16 @@ func requireDead(t *testing.T, s *Successor) {
 
 func requireAlive(t *testing.T, s *Successor) {
 	t.Helper()
-	require.NoError(t, s.process.cmd.Process.Signal(unix.Signal(0)))
+	require.NoError(t, unix.Kill(s.PID(), 0))
+	require.False(t, isClosed(s.process.dead))
+}
+
+// end kills the child, and reaps it as others would when it has been left.
+func end(s *Successor) {
+	s.Kill()
+	_ = unix.Kill(s.PID(), unix.SIGKILL)
+	<-s.process.dead
+	_, _ = unix.Wait4(s.PID(), nil, 0, nil)
 }
 
 // leftSockets are those of the hot restart in the directory.

@@ -125,11 +125,8 @@ func (s *Successor) Finish() error {
 	if err := s.unanswered(); err != nil {
 		return err
 	}
-	s.finished.Store(true) // before the child can end the connection
-	err := s.wire.send(kindFinish, nil, nil)
-	if err != nil && !s.isEnding() {
-		s.process.kill()
-	}
+	s.finished.Store(true)                   // before the child can end the connection
+	err := s.wire.send(kindFinish, nil, nil) // an error: it ends, or has
 	_ = s.wire.socket.Close()
 	<-s.gone
 	return err
