@@ -81,6 +81,11 @@ func (m misbehaviour) run(ctx context.Context, s *Stand) error {
 }
 
 func (m misbehaviour) happen(ctx context.Context, r *Rig) error {
+	if m.loses > 0 {
+		if err := r.withoutNewcomers(ctx); err != nil {
+			return err
+		}
+	}
 	if err := errors.Join(r.plan(m.plan), r.Hangup()); err != nil {
 		return err
 	}

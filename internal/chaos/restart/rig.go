@@ -176,6 +176,20 @@ func (r *Rig) dial(proto int, again bool) (l chaos.Link, err error) {
 	}
 }
 
+// withoutNewcomers has them stay away, and waits until the daemon has nobody but the crowd: a
+// newcomer that has left does not notice that its session is lost.
+func (r *Rig) withoutNewcomers(ctx context.Context) error {
+	r.cancel()
+	r.running.Wait()
+	return eventually(ctx, startLimit, func() error {
+		n, err := r.stat(ctx, "service."+serviceName+".downstream.cx_active")
+		if err == nil && n != rigClients {
+			err = fmt.Errorf("restart: there are %.0f connections of clients, not %d", n, rigClients)
+		}
+		return err
+	})
+}
+
 // counted counts the connections that end without having been closed.
 type counted struct {
 	chaos.Link
