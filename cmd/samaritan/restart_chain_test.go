@@ -35,10 +35,19 @@ func notifiedOf(t *testing.T, conn *net.UnixConn, begin string) {
 }
 
 // The first of three processes would take back from the second one, which has handed over
-// to the third one. Then two would serve.
+// to the third one. Then two would serve. It is still there for a connection that cannot move.
 func TestOneProcessServesWhenTheMiddleOfThreeIsKilled(t *testing.T) {
-	c := launchHot(t, testredis.Shared(t, clusterWithReplicas).Addrs())
+	cluster := testredis.Shared(t, clusterWithReplicas)
+	stream := testredis.FreeAddress(t)
+	c := launchHot(t, nil, func(c *child) {
+		c.write(sheet{admin: c.admin, services: []entry{
+			{name: "redis-test", listen: c.redis, nodes: cluster.Addrs()},
+			{name: "stream", listen: stream, more: "protocol: TCP", nodes: []string{newGreeter(t, "a").address}},
+		}}.text())
+	})
 	c.await("/ready", 200, "")
+	stays, err := visit(stream)
+	require.NoError(t, err)
 	k := c.caller()
 	first := c.serving()
 	second := c.restart()
@@ -46,6 +55,8 @@ func TestOneProcessServesWhenTheMiddleOfThreeIsKilled(t *testing.T) {
 	c.await("/hotrestart", 200, `"clients":0,"adopted":1`)
 	require.NoError(t, syscall.Kill(second, syscall.SIGKILL))
 	c.awaitLog("another one serves in its place")
+	assert.NoError(t, stays.ask("hello"))
+	require.NoError(t, stays.Close())
 	c.gone(first)
 	assert.Equal(t, third, c.serving())
 	assert.Equal(t, "+PONG", k.say("PING"))
