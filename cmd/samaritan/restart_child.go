@@ -108,6 +108,7 @@ func (d *process) takeOver(ctx context.Context) {
 			return
 		}
 		d.log.Warn("the process before has gone without handing over, this one serves in its place")
+		close(d.gate)
 		d.begin(door)
 		d.heir.notify()
 		return
@@ -116,7 +117,11 @@ func (d *process) takeOver(ctx context.Context) {
 		d.stop()
 		return
 	}
-	d.importState(state)
+	// Clients have waited to be accepted since the other process has stopped. What they do
+	// in the moment until the rest is known is counted by workers, and shown to nobody yet.
+	rest := takeNumber(state)
+	close(d.gate)
+	d.importState(rest)
 	d.begin(door)
 	told, _ := json.Marshal(takenOver{Services: namesOf(d.store.Services())}) // plain strings
 	if err := p.Taken(told); err != nil {
@@ -126,9 +131,8 @@ func (d *process) takeOver(ctx context.Context) {
 	d.follow(ctx)
 }
 
-// begin serves: from here on clients are accepted.
+// begin shows that this process serves, which it does once the gate is open.
 func (d *process) begin(door net.Listener) {
-	close(d.gate)
 	d.console.move(d.boot.Load().Proto.GetAdmin().GetBind(), door, nil)
 	_ = d.claim(false) // nothing keeps it from that
 	d.restarter.enter(phaseServing)

@@ -127,13 +127,12 @@ func (r *restarter) handOver(ctx context.Context, s *hotrestart.Successor) ([]ho
 func (r *restarter) release(ctx context.Context, s *hotrestart.Successor) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.d.answerTime(), errors.New("the new process did not take over in time"))
 	defer cancel()
-	state := r.d.exportState()
-	r.d.standAside()
-	encoded, err := state.complete()
+	state, err := r.d.exportState()
 	if err != nil {
 		return err
 	}
-	return s.Go(ctx, encoded)
+	r.d.standAside()
+	return s.Go(ctx, complete(state))
 }
 
 // standAside ends all that only one process can do, but for the clients that are here.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 
@@ -17,11 +18,10 @@ const sessionsVersion = 1
 // handedState is what a process knows that the next one has to know, too. Fields may be
 // added; one that is missing is not taken over.
 type handedState struct {
-	Restarts     uint64            `json:"restarts"`
-	Totals       []byte            `json:"totals"` // see stats.Totals
-	NextClientID int64             `json:"next_client_id"`
-	LogLevel     string            `json:"log_level,omitempty"` // when it is not that of the file
-	Services     map[string][]byte `json:"services,omitempty"`  // see keeper
+	Restarts uint64            `json:"restarts"`
+	Totals   []byte            `json:"totals"`              // see stats.Totals
+	LogLevel string            `json:"log_level,omitempty"` // when it is not that of the file
+	Services map[string][]byte `json:"services,omitempty"`  // see keeper
 }
 
 // handedUpdate is what the next one is told while this one drains.
@@ -42,9 +42,10 @@ type keeper interface {
 	ImportState([]byte) error
 }
 
-// exportState is what is known now. The numbers that people are shown stand still from here
-// on, as the next process counts on from them.
-func (d *process) exportState() *handedState {
+// exportState is what is known now, but for the number that the next client gets, for which there
+// is room in front. The numbers that people are shown stand still from here on, as the next
+// process counts on from them.
+func (d *process) exportState() ([]byte, error) {
 	d.numbers.hold()
 	s := &handedState{
 		Restarts: d.restarter.restarts(), Totals: stats.Totals(d.numbers.sources()),
@@ -65,13 +66,18 @@ func (d *process) exportState() *handedState {
 		}
 		s.Services[service] = known
 	})
-	return s
+	text, err := json.Marshal(s)
+	return append(make([]byte, numberSize), text...), err
 }
 
-// complete adds what changes with each client, and is called when no new one comes.
-func (s *handedState) complete() ([]byte, error) {
-	s.NextClientID = redis.NextClientID()
-	return json.Marshal(s)
+// numberSize is the size of the number of the next client, which is the one thing that is only
+// known when no client comes any more.
+const numberSize = 8
+
+// complete puts the number of the next client in front.
+func complete(state []byte) []byte {
+	binary.BigEndian.PutUint64(state, uint64(redis.NextClientID()))
+	return state
 }
 
 // levelIsOwn tells whether a level in force is not what the file says: it was set by hand.
@@ -85,6 +91,15 @@ func (d *process) exportUpdate(left int) ([]byte, error) {
 	return json.Marshal(&handedUpdate{Totals: stats.Totals(d.allSources()), Clients: left})
 }
 
+// takeNumber takes over the number of the next client, and returns the rest of the state.
+func takeNumber(state []byte) []byte {
+	if len(state) < numberSize {
+		return nil
+	}
+	redis.SetNextClientID(int64(binary.BigEndian.Uint64(state)))
+	return state[numberSize:]
+}
+
 // importState takes over what another process has exported. What cannot be used is
 // said, and is no reason not to serve.
 func (d *process) importState(data []byte) {
@@ -94,7 +109,6 @@ func (d *process) importState(data []byte) {
 		return
 	}
 	d.restarter.begun(s.Restarts + 1)
-	redis.SetNextClientID(s.NextClientID)
 	if s.LogLevel != "" {
 		if err := d.log.SetLevel(s.LogLevel); err != nil {
 			d.log.Warn("the log level of the process before is not taken over", "error", err)

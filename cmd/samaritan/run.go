@@ -165,6 +165,7 @@ func (d *process) run() error {
 	defer d.closeData()
 	around.wg.Go(d.unbindUnused)
 	if d.heir.from == nil {
+		close(d.gate)
 		d.begin(nil)
 		d.heir.notify()
 	}
