@@ -71,13 +71,16 @@ func TestAdminServerMovesToAnAddressThatIncludesTheOldOne(t *testing.T) {
 	local := s.admin
 	_, port, err := net.SplitHostPort(local)
 	require.NoError(t, err)
-	for _, to := range []string{"0.0.0.0:" + port, local, "0.0.0.0:" + port, "127.0.0.2:" + port} {
+	for i, to := range []string{"0.0.0.0:" + port, local, "0.0.0.0:" + port, "127.0.0.2:" + port} {
 		s.admin = to
 		assert.Equal(t, []string{"admin.bind"}, c.reload(s).Settings)
 		if to == "127.0.0.2:"+port {
 			c.at(to)
 		}
 		c.await("/config", 200, strings.Split(to, ":")[0])
+		require.Eventually(t, func() bool { // the old one may have answered, and nobody be bound
+			return strings.Count(c.out.String(), "admin server has moved") == i+1
+		}, patience, time.Millisecond)
 	}
 	require.Eventually(t, func() bool { return refuses(local) }, patience, time.Millisecond)
 	assert.NotContains(t, c.out.String(), "level=ERROR")

@@ -308,6 +308,7 @@ func TestClientsMoveBetweenAnyTwoBytes(t *testing.T) {
 	pipeline := commands("SET k v", "GET k", "MSET a 1 b 2 c 3", "MGET a b c", "INCRBY n 7") + "PING\r\n" + "*0\r\n" + commands("DEL n", "ECHO end")
 	replies := "+OK\r\n$1\r\nv\r\n+OK\r\n*3\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n:7\r\n+PONG\r\n:1\r\n$3\r\nend\r\n"
 	c := dialWire(t, a.Addr)
+	a.waitCounter(t, "downstream.cx_total", 1)
 	for at := range len(pipeline) {
 		before := a.counter("downstream.cx_rx_bytes_total")
 		say(t, c, pipeline[:at])
