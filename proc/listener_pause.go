@@ -3,25 +3,21 @@ package proc
 import (
 	"errors"
 	"sync"
-	"time"
 )
 
 // errPaused is why nobody is accepted while the listener is paused.
 var errPaused = errors.New("accepting is paused")
 
-// pausedTake is how long Take asks its caller to wait while the listener is paused.
-const pausedTake = 20 * time.Millisecond
-
-// gate is held by who accepts, from the system call until the client has been handed over.
+// gate is held by Run, from the system call until the client has been handed over.
 type gate struct {
 	sync.Mutex // guards the following
 	paused     bool
 	opened     chan struct{} // closed by Resume, nil unless paused
 }
 
-// Pause stops accepting and returns when nobody is being accepted any more: Run calls
-// serve no more, Take returns no client. The address stays bound, and clients wait in the
-// backlog. It may be called at any time, also before Run or Open, but not from serve.
+// Pause stops Run from accepting and returns when nobody is being accepted any more: serve is
+// not called. The address stays bound, and clients wait in the backlog. It may be called at
+// any time, also before Run, but not from serve.
 func (l *Listener) Pause() {
 	l.gate.Lock()
 	defer l.gate.Unlock()
@@ -30,8 +26,7 @@ func (l *Listener) Pause() {
 	}
 }
 
-// Resume undoes any number of Pause. Who uses Take finds the clients that have waited with
-// the first one after that.
+// Resume undoes any number of Pause.
 func (l *Listener) Resume() {
 	l.gate.Lock()
 	defer l.gate.Unlock()

@@ -127,19 +127,6 @@ func TestNobodyIsServedOnceAPauseHasBegun(t *testing.T) {
 	assert.InDelta(t, dialled.Load(), served.Load(), 5, "those that were waiting at the end")
 }
 
-func TestTakeFindsNobodyDuringAPause(t *testing.T) {
-	l := pollListener(t, 0)
-	l.Pause()
-	dialPolled(t, l)
-	fd, pause := l.Take()
-	assert.Equal(t, -1, fd)
-	assert.Positive(t, pause, "the caller must not ask again and again")
-	l.Resume()
-	fd, _ = l.Take()
-	require.GreaterOrEqual(t, fd, 0)
-	_ = syscall.Close(fd)
-}
-
 func TestAdoptedClientsCountWhateverTheLimit(t *testing.T) {
 	r := runListener(t, "tcp", "127.0.0.1:0", 1)
 	r.Adopt()

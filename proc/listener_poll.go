@@ -35,45 +35,28 @@ const takeTries = 16
 // Take accepts the next client without waiting, under the same limits as Run. The
 // caller owns the socket, which does not block, and arranges for one Release. A
 // negative fd means that there is no client, or that some were turned away and more may
-// wait; with a pause above zero none can be accepted now, as there are no descriptors or
-// the listener is paused, and the next Take should not come before that time has passed.
+// wait; with a pause above zero none can be accepted now, and the next Take should not
+// come before that time has passed.
 //
-// One goroutine calls Take. It goes past Go's scheduler, as it never waits.
+// One goroutine calls Take. It goes past Go's scheduler, as it never waits. Pause is not for
+// it: who polls stops by himself.
 func (l *Listener) Take() (fd int, pause time.Duration) {
 	for range takeTries {
-		fd, e := l.takeNow()
-		switch {
-		case e == 0 && fd >= 0:
-			return fd, 0
-		case e == 0, e == syscall.ECONNABORTED, e == syscall.EINTR:
-		case e == syscall.EAGAIN:
+		r, _, e := syscall.RawSyscall6(syscall.SYS_ACCEPT4, uintptr(l.fd), 0, 0, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0, 0)
+		switch e {
+		case 0:
+			l.backoff = 0
+			if l.admit(int(r)) {
+				return int(r), 0
+			}
+		case syscall.EAGAIN:
 			return -1, 0
-		case e == syscall.EBUSY:
-			return -1, pausedTake
+		case syscall.ECONNABORTED, syscall.EINTR:
 		default:
 			return -1, l.cannotAccept(l.raw, e)
 		}
 	}
 	return -1, 0
-}
-
-// takeNow accepts one client, -1 when that was turned away. EBUSY, which accept4 does not
-// know, says that accepting is paused.
-func (l *Listener) takeNow() (fd int, e syscall.Errno) {
-	l.gate.Lock()
-	defer l.gate.Unlock()
-	if l.gate.paused {
-		return -1, syscall.EBUSY
-	}
-	r, _, e := syscall.RawSyscall6(syscall.SYS_ACCEPT4, uintptr(l.fd), 0, 0, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0, 0)
-	if e != 0 {
-		return -1, e
-	}
-	l.backoff = 0
-	if !l.admit(int(r)) {
-		return -1, 0
-	}
-	return int(r), 0
 }
 
 // Retire ends the accepting that Open began, once the last Take is over.
