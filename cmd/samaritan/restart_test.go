@@ -127,6 +127,31 @@ func TestHotRestart(t *testing.T) {
 	c.endHot()
 }
 
+// Streams do not move, so who connects after a restart has to be the new process's.
+func TestOldProcessAcceptsNobodyAfterARestart(t *testing.T) {
+	stream := testredis.FreeAddress(t)
+	c := launchHot(t, nil, func(c *child) {
+		c.write(sheet{admin: c.admin, services: []entry{
+			{name: "stream", listen: stream, more: "protocol: TCP", nodes: []string{newGreeter(t, "a").address}},
+		}}.text())
+	})
+	c.await("/ready", 200, "")
+	stays, err := visit(stream)
+	require.NoError(t, err)
+	defer stays.Close()
+	c.restart()
+	const more = 30
+	for range more {
+		g, err := visit(stream)
+		require.NoError(t, err)
+		defer g.Close()
+	}
+	assert.Equal(t, float64(more), c.number("service.stream.downstream.cx_active"))
+	c.await("/hotrestart", 200, `"clients":1,`)
+	assert.NoError(t, stays.ask("still served"))
+	c.endHot()
+}
+
 // Both are in the way of the other.
 func TestRestartsAndReloadsAtTheSameTime(t *testing.T) {
 	c := launchHot(t, testredis.Shared(t, clusterWithReplicas).Addrs())
