@@ -27,7 +27,7 @@ func TestStoppedReplicaIsPassedOverByItsChecks(t *testing.T) {
 	master.MustDo(t, "WAIT", 2, 5000)
 	eventually(t, func() bool { return listed(t, master) == 3 }, "both replicas are in CLUSTER SLOTS")
 
-	p := startProxy(t, proxyOptions{read: redis.ReadStrategy_REPLICA, requestTimeout: 3 * time.Second, check: checking()}, master.Addr()).ready(t)
+	p := startProxy(t, proxyOptions{read: redis.ReadStrategy_REPLICA, requestTimeout: 3 * time.Second, check: checkingStopped()}, master.Addr()).ready(t)
 	for _, n := range c.Nodes() {
 		p.judged(t, n.Addr(), true)
 	}
@@ -44,10 +44,8 @@ func TestStoppedReplicaIsPassedOverByItsChecks(t *testing.T) {
 	assert.Equal(t, 10, onOther)
 
 	require.NoError(t, stopped.Stop())
-	since := time.Now()
 	require.NoError(t, early.Send(cmd("GET", "a"), cmd("GET", "a"))) // one of them meets it
 	p.judged(t, stopped.Addr(), false)
-	assert.Less(t, time.Since(since), checksToFall*(checkEvery*11/10+checkTimeout)+overdue/2)
 	timeouts := p.counter("upstream.rq_timeout")
 	assert.Zero(t, timeouts, "the requests were not the ones to find out")
 	before := time.Now()
@@ -77,7 +75,7 @@ func TestStoppedMasterIsReadFromReplicas(t *testing.T) {
 	master.MustDo(t, "SET", "a", "a")
 	master.MustDo(t, "WAIT", 1, 5000)
 	eventually(t, func() bool { return listed(t, master) == 2 }, "the replica is in CLUSTER SLOTS")
-	p := startProxy(t, proxyOptions{read: redis.ReadStrategy_BOTH, requestTimeout: time.Second, check: checking()}, c.Addrs()...).ready(t)
+	p := startProxy(t, proxyOptions{read: redis.ReadStrategy_BOTH, requestTimeout: time.Second, check: checkingStopped()}, c.Addrs()...).ready(t)
 	conn := connect(t, p.Addr)
 	for range 10 {
 		must(t, conn, "GET", "a")

@@ -16,9 +16,11 @@ import (
 )
 
 const (
-	// checkEvery and checkTimeout are those of the checks in these tests.
-	checkEvery   = 30 * time.Millisecond
-	checkTimeout = 100 * time.Millisecond
+	// checkEvery is how often the checks in these tests are made. A busy machine may let one
+	// wait, so they are patient, unless what they ask has been stopped.
+	checkEvery     = 30 * time.Millisecond
+	checkPatience  = 5 * time.Second
+	checkOfStopped = 300 * time.Millisecond
 	// checksToFall and checksToRise are how many of them a verdict takes.
 	checksToFall = 3
 	checksToRise = 2
@@ -35,10 +37,17 @@ func checking(login ...string) *hc.HealthCheck {
 		r.Username = login[1]
 	}
 	return &hc.HealthCheck{
-		Interval: durationpb.New(checkEvery), Timeout: durationpb.New(checkTimeout),
+		Interval: durationpb.New(checkEvery), Timeout: durationpb.New(checkPatience),
 		FallThreshold: checksToFall, RiseThreshold: checksToRise,
 		Checker: &hc.HealthCheck_RedisChecker{RedisChecker: r},
 	}
+}
+
+// checkingStopped is checking for nodes that will not answer.
+func checkingStopped() *hc.HealthCheck {
+	c := checking()
+	c.Timeout = durationpb.New(checkOfStopped)
+	return c
 }
 
 // checkingTCP is the same with a check that is content with a connection.
