@@ -19,10 +19,10 @@ type applyStatus struct {
 // those applied last. Retry: also those that could not run for their name.
 //
 // Building and applying is paid by waiting: a server that changes a huge service all
-// the time gets a tenth of a processor, and the changes are taken together.
+// the time gets a tenth of a processor, and the changes are taken together. See pace.
 func (c *Client) applyChanges(retry bool) {
 	began := time.Now()
-	defer func() { c.notBefore = time.Now().Add(min(9*time.Since(began), c.timing.coalesceMax)) }()
+	defer func() { c.notBefore = c.pace.rest(began, time.Now()) }()
 	c.mu.Lock()
 	var clashed map[string]string
 	if retry {

@@ -58,6 +58,7 @@ type Client struct {
 	// owned by the loop
 	flush     *time.Timer       // when what changed is to be built and applied
 	due       time.Time         // of flush, zero when it is not set
+	pace      pace              // of building and applying
 	notBefore time.Time         // flush waits until then, at least
 	applied   []*config.Service // what Apply took last
 	before    *state            // of the client whose place this one takes; nil: there is none
@@ -86,6 +87,7 @@ func New(o Options) (*Client, error) {
 	log := o.Log.With("component", "dynamic")
 	c := &Client{
 		o: o, log: log, timing: defaultTiming(),
+		pace:  pace{burst: applyBurst, longest: applyRest},
 		retry: make(chan struct{}, 1),
 		model: newModel(logging.NewThrottle(log, 10, 10*time.Second)),
 		news:  logging.NewThrottle(log, 10, time.Minute),

@@ -6,9 +6,6 @@ import "time"
 type timing struct {
 	// The first change waits so long for others to be applied together with.
 	coalesce time.Duration
-	// Building and applying takes at most a tenth of the time: after a long one the
-	// next waits nine times as long, but not more than this.
-	coalesceMax time.Duration
 	// An Apply that failed, save by a name of another source, is tried again.
 	reapply time.Duration
 
@@ -40,23 +37,28 @@ type timing struct {
 
 func defaultTiming() timing {
 	return timing{
-		coalesce:    10 * time.Millisecond,
-		coalesceMax: 2 * time.Second,
-		reapply:     5 * time.Second,
-		backoffMin:  100 * time.Millisecond,
-		backoffMax:  30 * time.Second,
-		proven:      10 * time.Second,
-		connect:     5 * time.Second,
-		settle:      500 * time.Millisecond,
-		quiet:       10 * time.Second,
-		answer:      8 * time.Second,
-		save:        time.Second,
-		saveAgain:   10 * time.Second,
-		saveYield:   time.Second,
-		remind:      5 * time.Minute,
-		reason:      10 * time.Second,
+		coalesce:   10 * time.Millisecond,
+		reapply:    5 * time.Second,
+		backoffMin: 100 * time.Millisecond,
+		backoffMax: 30 * time.Second,
+		proven:     10 * time.Second,
+		connect:    5 * time.Second,
+		settle:     500 * time.Millisecond,
+		quiet:      10 * time.Second,
+		answer:     8 * time.Second,
+		save:       time.Second,
+		saveAgain:  10 * time.Second,
+		saveYield:  time.Second,
+		remind:     5 * time.Minute,
+		reason:     10 * time.Second,
 	}
 }
+
+// The pace of building and applying.
+const (
+	applyBurst = 500 * time.Millisecond
+	applyRest  = 2 * time.Second
+)
 
 // Limits of what a server can make this process remember or do.
 const (
