@@ -10,9 +10,9 @@ import (
 	"samaritan/internal/eventloop"
 )
 
-// restAfter is how long a loop in which nothing happens stays on its thread, in
+// restAfter is how long a loop whose sockets have no events stays on its thread, in
 // milliseconds. Then it leaves the thread and its buffer to others, so that a thousand
-// services that have nothing to do cost next to nothing.
+// services that have nothing to do cost next to nothing, also while they start.
 const restAfter = 50
 
 // buffers are those of loops that rest.
@@ -50,8 +50,10 @@ func (l *loop) block(timeout int) (int, syscall.Errno) {
 		return epollBlock(l.epfd, l.events, timeout)
 	}
 	begin := eventloop.Nanotime()
-	if n, e := epollBlock(l.epfd, l.events, restAfter); n != 0 || e != 0 {
-		return n, e
+	if begin-l.worked < int64(restAfter*time.Millisecond) {
+		if n, e := epollBlock(l.epfd, l.events, restAfter); n != 0 || e != 0 {
+			return n, e
+		}
 	}
 	var deadline time.Time // none
 	if timeout > 0 {
@@ -61,29 +63,46 @@ func (l *loop) block(timeout int) (int, syscall.Errno) {
 	return l.rest(deadline)
 }
 
-// rest waits as any goroutine does. The epoll instance is itself a descriptor that
-// becomes readable when there are events. What keeps the runtime from waiting for it, as
+// rest waits without a thread. What keeps the runtime from waiting for the epoll instance, as
 // no descriptor or no more watches for this user, is no failure of the loop: it returns
 // without events, and the next turn waits on the thread for another while.
 func (l *loop) rest(deadline time.Time) (n int, e syscall.Errno) {
 	poller, err := l.pollable()
-	if err != nil {
-		return 0, 0
+	if err == nil {
+		l.idle()
+		n, e, err = l.park(poller, deadline)
+		l.resume()
 	}
+	if err != nil {
+		l.worked = eventloop.Nanotime()
+	}
+	return n, e
+}
+
+// awaitWork is the rest that a loop begins with: it has no thread yet. Events are left to
+// be found by the first turn.
+func (l *loop) awaitWork() {
+	if poller, err := l.pollable(); err == nil {
+		_, _, _ = l.park(poller, time.Time{})
+	}
+}
+
+// park waits as any goroutine does, and closes poller. The epoll instance is itself a
+// descriptor that becomes readable when there are events.
+func (l *loop) park(poller *os.File, deadline time.Time) (n int, e syscall.Errno, err error) {
 	defer poller.Close()
-	l.idle()
-	defer l.resume()
 	raw, err := poller.SyscallConn()
 	if err == nil {
 		err = poller.SetReadDeadline(deadline)
 	}
-	if err == nil {
-		_ = raw.Read(func(uintptr) bool { // or it was the deadline
-			n, e = epollPoll(l.epfd, l.events)
-			return n != 0 || e != 0
-		})
+	if err != nil {
+		return 0, 0, err
 	}
-	return n, e
+	_ = raw.Read(func(uintptr) bool { // or it was the deadline
+		n, e = epollPoll(l.epfd, l.events)
+		return n != 0 || e != 0
+	})
+	return n, e, nil
 }
 
 // idle gives back what only a loop with something to do needs.

@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -59,10 +60,14 @@ func TestLoopThatTheRuntimeCannotWaitForGoesOn(t *testing.T) {
 	})
 	n := <-nested
 	require.Less(t, n, len(chain), "it is as deep as can be")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
 	for range 3 {
 		pass(4 * restAfter * time.Millisecond)
 		exchange(t, c, "hello")
 	}
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.Mallocs-before.Mallocs, uint64(20_000), "it does not try to rest all the time")
 	isClosed(t, c) // by the idle timeout
 	require.EqualValues(t, 1, p.stat("downstream.cx_idle_timeout"))
 }

@@ -52,6 +52,7 @@ type loop struct {
 	events     []syscall.EpollEvent
 	accepting  accepting
 	empty      chan struct{} // to be closed when there are no connections, nil: nobody waits
+	worked     int64         // when a socket had an event
 	stopped    bool
 }
 
@@ -110,9 +111,10 @@ func (l *loop) tick() {
 // run is the loop. It returns when ctx has ended, after it has cut the connections that
 // are left, or with an error when epoll fails.
 func (l *loop) run(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() { l.post(func() { l.stopped = true }) })()
+	l.awaitWork()
 	l.resume()
 	defer l.idle()
-	defer context.AfterFunc(ctx, func() { l.post(func() { l.stopped = true }) })()
 	var err error
 	for err == nil && !l.stopped {
 		err = l.iterate()
@@ -131,9 +133,13 @@ func (l *loop) iterate() error {
 	l.tick()
 	mail := false
 	for i := range n {
-		switch ev := &l.events[i]; ev.Fd {
-		case wakeKey:
+		ev := &l.events[i]
+		if ev.Fd == wakeKey {
 			mail = true
+			continue
+		}
+		l.worked = l.now
+		switch ev.Fd {
 		case acceptKey:
 			l.accept()
 		default:

@@ -75,6 +75,7 @@ func TestBusyLoopIsSeen(t *testing.T) {
 		done := make(chan struct{})
 		l.post(func() {
 			defer close(done)
+			l.worked = eventloop.Nanotime() // as by the event of a socket
 			for begin := threadCPU(l.usage.thread.Load()); threadCPU(l.usage.thread.Load())-begin < int64(10*time.Millisecond); {
 			}
 		})
