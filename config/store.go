@@ -83,6 +83,13 @@ func (s *Store) Services() []*Service {
 	return services
 }
 
+// Has tells whether one of the sources wants a service of that name now.
+func (s *Store) Has(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wanted[name].service != nil
+}
+
 // Apply replaces all services of one source. It never waits for the consumer.
 // The services must come from Parse or NewService. A name that the source gives
 // twice, or that another source owns, is an error, the latter a [ClashError] for

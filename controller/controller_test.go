@@ -72,8 +72,7 @@ func TestRemovalDrainsWithoutHoldingUpOthers(t *testing.T) {
 			states[st.Name] = st.State
 		}
 		assert.Equal(t, map[string]State{"a": Draining, "b": Running, "c": Running}, states)
-		ok, reasons := s.Ready()
-		assert.True(t, ok, "a service that was removed is not missed: %v", reasons)
+		assert.Empty(t, s.Unready(), "a service that was removed is not missed")
 		s.pass(10 * second)
 		assert.Equal(t, []string{"end 1"}, s.w.take())
 		assert.Len(t, s.Services(), 2)
@@ -219,9 +218,7 @@ func TestEndOfTheContext(t *testing.T) {
 			begin := time.Now()
 			s.end()
 			s.pass(second)
-			ok, reasons := s.Ready()
-			assert.False(t, ok)
-			assert.Contains(t, reasons, "service 0: draining")
+			assert.Equal(t, "draining", s.Unready()["0"])
 			err := <-s.done
 			assert.Equal(t, 10*second, time.Since(begin))
 			s.done <- err
@@ -333,8 +330,7 @@ func TestManyChangesEndInTheLastState(t *testing.T) {
 			s.send(config.ServiceAdded{Service: svc(fmt.Sprint(i), uint32(i*10+1))})
 		}
 		s.pass(30 * second)
-		ok, reasons := s.Ready()
-		assert.True(t, ok, reasons)
+		assert.Empty(t, s.Unready())
 		s.w.mu.Lock()
 		assert.Equal(t, map[uint32]bool{1: true, 11: true, 21: true}, s.w.bound)
 		s.w.mu.Unlock()

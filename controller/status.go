@@ -67,15 +67,22 @@ func (c *Controller) Services() []ServiceStatus {
 	return list
 }
 
-// Ready tells whether all services that are known so far can serve, and if not,
-// why: one reason for each that cannot, ordered by name.
-func (c *Controller) Ready() (ok bool, reasons []string) {
+// Unready returns why services cannot serve, by name, of those that are known so far.
+func (c *Controller) Unready() map[string]string {
+	reasons := map[string]string{}
 	for _, g := range c.glances() {
 		if s := g.ask(); !g.removed && !s.Ready {
-			reasons = append(reasons, "service "+s.Name+": "+s.Reason)
+			reasons[s.Name] = s.Reason
 		}
 	}
-	return len(reasons) == 0, reasons
+	return reasons
+}
+
+// Knows tells whether there is a service of that name, which was not removed.
+func (c *Controller) Knows(service string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.services[service] != nil
 }
 
 // Proc returns the proc that serves now, or else the one that comes up; nil when

@@ -30,6 +30,12 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// untilNextLook is how long to wait after a look at something that began at a time, to look
+// at it every now and then: with many services looking takes long, and gets a tenth of the time.
+func untilNextLook(began time.Time, every time.Duration) time.Duration {
+	return max(every, 9*time.Since(began))
+}
+
 // warnOfFewFiles says when there is room for few connections only. The Go runtime
 // has raised the soft limit to the hard one, or one below, when the process started.
 func warnOfFewFiles(log *slog.Logger) {

@@ -97,7 +97,9 @@ func (n *notifier) run(ctx context.Context) {
 			return
 		case <-look.C:
 		}
+		began := time.Now()
 		n.look()
+		looked := untilNextLook(began, 0)
 		if watchdog > 0 && !time.Now().Before(next) && n.feed(ctx, watchdog/4) {
 			next = time.Now().Add(watchdog / 3)
 		}
@@ -105,6 +107,7 @@ func (n *notifier) run(ctx context.Context) {
 		if !n.isReady() && time.Since(begin) < soon {
 			pause = lookSoon
 		}
+		pause = max(pause, looked)
 		if watchdog > 0 {
 			pause = min(pause, max(watchdog/4, lookSoon))
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -66,24 +67,8 @@ func (d *process) welcome() welcome {
 	_, dynamic := d.bySource()
 	return welcome{
 		PID: d.restarter.status.PID, Version: version,
-		NotReady: d.unready(), Dynamic: namesOf(dynamic),
+		NotReady: slices.Sorted(maps.Keys(d.unready())), Dynamic: namesOf(dynamic),
 	}
-}
-
-// unready are the services that cannot serve now.
-func (d *process) unready() (names []string) {
-	known := map[string]bool{}
-	for _, s := range d.controller.Services() {
-		if known[s.Name] = true; !s.Ready {
-			names = append(names, s.Name)
-		}
-	}
-	for _, s := range d.store.Services() {
-		if !known[s.Name] {
-			names = append(names, s.Name)
-		}
-	}
-	return names
 }
 
 // takeOver makes this process the one that serves, once it is ready to, and then takes
@@ -146,8 +131,11 @@ func (d *process) unbindUnused() {
 	case <-d.stopping.Done():
 		return
 	}
-	for !d.allHaveAsked() {
-		if !sleep(d.stopping, readyEvery) {
+	if !d.sockets.unused() {
+		return
+	}
+	for began := time.Now(); !d.allHaveAsked(); began = time.Now() {
+		if !sleep(d.stopping, untilNextLook(began, readyEvery)) {
 			return
 		}
 	}
@@ -172,12 +160,13 @@ func (d *process) allHaveAsked() bool {
 // ended.
 func (d *process) awaitReady(ctx context.Context) bool {
 	for {
+		began := time.Now()
 		missing := d.missing()
 		if len(missing) == 0 || os.Getppid() != d.heir.from.PID() {
 			return true
 		}
-		d.heir.from.Progress(strings.Join(missing, "; "))
-		if !sleep(ctx, readyEvery) {
+		d.heir.from.Progress(strings.Join(few(missing), "; "))
+		if !sleep(ctx, untilNextLook(began, readyEvery)) {
 			return false
 		}
 	}
@@ -193,21 +182,11 @@ func (d *process) missing() (reasons []string) {
 		return []string{"the management server has not told of these services yet: " + strings.Join(few(names), ", ")}
 	}
 	unready := d.unready()
-	if len(unready) == 0 {
-		return nil
+	for _, name := range d.heir.welcome.NotReady {
+		delete(unready, name)
 	}
-	_, all := d.ready()
-	for _, name := range unready {
-		if slices.Contains(d.heir.welcome.NotReady, name) {
-			continue
-		}
-		reason := "service " + name + ": not ready"
-		for _, r := range all {
-			if strings.HasPrefix(r, "service "+name+": ") {
-				reason = r
-			}
-		}
-		reasons = append(reasons, reason)
+	for _, name := range slices.Sorted(maps.Keys(unready)) {
+		reasons = append(reasons, "service "+name+": "+unready[name])
 	}
 	return reasons
 }

@@ -3,12 +3,12 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"samaritan/admin"
 	"samaritan/api/protocol"
-	"samaritan/config"
 	"samaritan/controller"
 	"samaritan/internal/stats"
 )
@@ -58,14 +58,24 @@ func (d *process) stats(emit func(stats.Sample)) {
 }
 
 // exists tells whether a service is configured, so that its numbers are shown.
-func (d *process) exists(service string) bool {
-	return slices.ContainsFunc(d.store.Services(), func(s *config.Service) bool { return s.Name == service })
+func (d *process) exists(service string) bool { return d.store.Has(service) }
+
+// unready returns why services cannot serve, by name: the controller's word for those that
+// it knows, and also those that it has not been told of yet.
+func (d *process) unready() map[string]string {
+	reasons := d.controller.Unready()
+	for _, s := range d.store.Services() {
+		if !d.controller.Knows(s.Name) {
+			reasons[s.Name] = "not started yet"
+		}
+	}
+	return reasons
 }
 
-// ready is the controller's word for the services that it knows, and no for those
-// it has not been told of yet. A management server that is away, or that has not told
-// of anything yet, does not count: a sidecar that cannot reach it serves what it knows,
-// and would not serve it better for being taken out. What it knows from the last run does.
+// ready tells whether all services can serve, and if not, why. A management server that is
+// away, or that has not told of anything yet, does not count: a sidecar that cannot reach it
+// serves what it knows, and would not serve it better for being taken out. What it knows from
+// the last run does.
 func (d *process) ready() (bool, []string) {
 	if d.stopping.Err() != nil {
 		return false, []string{"shutting down"}
@@ -73,17 +83,12 @@ func (d *process) ready() (bool, []string) {
 	if !d.source.settled() {
 		return false, []string{"the services of the last run are being read"}
 	}
-	known := map[string]bool{}
-	for _, s := range d.controller.Services() {
-		known[s.Name] = true
+	unready := d.unready()
+	var reasons []string
+	for _, name := range slices.Sorted(maps.Keys(unready)) {
+		reasons = append(reasons, "service "+name+": "+unready[name])
 	}
-	ok, reasons := d.controller.Ready()
-	for _, svc := range d.store.Services() {
-		if !known[svc.Name] {
-			ok, reasons = false, append(reasons, "service "+svc.Name+": not started yet")
-		}
-	}
-	return ok, reasons
+	return len(reasons) == 0, reasons
 }
 
 func (d *process) services() []admin.ServiceStatus {

@@ -99,6 +99,13 @@ func (s *sockets) inherit(list []hotrestart.Listener) {
 	s.inherited = append(s.inherited, list...)
 }
 
+// unused tells whether there are inherited sockets that nobody has asked for yet.
+func (s *sockets) unused() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.inherited) > 0
+}
+
 // unbindRest ends the inherited sockets that nobody has asked for: their addresses are
 // not in the config any more. The process before has them too, so closing alone would
 // leave clients waiting there; shut down, they refuse.
