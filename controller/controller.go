@@ -15,7 +15,7 @@ import (
 // ErrRunning is the error of a second call of [Controller.Run].
 var ErrRunning = errors.New("controller: was run already")
 
-// Options are what a controller works with. Events and Builders are required.
+// Options are what a controller works with. Events, Builders and Share are required.
 type Options struct {
 	// Events say what to run. When the channel is closed, all goes on as it is.
 	Events <-chan config.Event
@@ -23,6 +23,9 @@ type Options struct {
 	Builders proc.Builders
 	// Env is handed to every proc, its Log with the name of the service added.
 	Env proc.Env
+	// Share takes the place of Env.Listen for a proc that follows another one of the same
+	// service at an address that cannot be bound twice: it binds it all the same.
+	Share proc.ListenFunc
 	// Log is told of failures and recoveries; nil discards.
 	Log *slog.Logger
 	// Anew is called when what a service has counted is over: it is removed, or another

@@ -42,7 +42,7 @@ func TestServiceIsAddedChangedAndRemoved(t *testing.T) {
 
 func TestNumbersBeginAnewWithAnotherProcThatIsBound(t *testing.T) {
 	play(t, func(s *stage) {
-		s.w.bound[3] = true // by a stranger
+		s.w.bound[3] = 1 // by a stranger
 		s.send(config.ServiceAdded{Service: svc("a", 1)}, config.ServiceAdded{Service: svc("b", 2)})
 		s.pass(second)
 		s.send(config.ConfigChanged{Service: svc("a", 1, limit(5))}, config.ConfigChanged{Service: svc("a", 3)})
@@ -116,14 +116,14 @@ func TestNewAddressIsBoundBeforeTheOldOneIsGivenUp(t *testing.T) {
 	})
 }
 
-func TestSameAddressIsGivenUpFirst(t *testing.T) {
+func TestSameAddressIsSharedUntilTheNewProcIsBound(t *testing.T) {
 	play(t, func(s *stage) {
 		s.w.drain = 5 * second
 		s.send(config.ServiceAdded{Service: svc("a", 1)})
 		s.pass(second)
 		s.send(config.ConfigChanged{Service: svc("a", 1, limit(needsRestart))})
 		s.pass(60 * time.Millisecond)
-		assert.Equal(t, []string{"bind 1", "close 1", "bind 1"}, s.w.take(), "without waiting for the old connections")
+		assert.Equal(t, []string{"bind 1", "bind 1", "close 1"}, s.w.take(), "without waiting for the old connections")
 		assert.Equal(t, Running, s.only().State)
 		assert.EqualValues(t, 1, s.restarts.Load())
 	})
@@ -134,7 +134,7 @@ func TestNewProcThatDoesNotComeUpLeavesTheOldOneServing(t *testing.T) {
 		s.send(config.ServiceAdded{Service: svc("a", 1)})
 		s.pass(second)
 		s.w.take()
-		s.w.set(func() { s.w.bound[2] = true })
+		s.w.set(func() { s.w.bound[2] = 1 })
 		s.send(config.ConfigChanged{Service: svc("a", 2)})
 		s.pass(20 * second)
 		assert.Equal(t, Failed, s.only().State)
@@ -184,7 +184,7 @@ func TestServiceWhoseNewAddressIsAStrangersKeepsTheOldOneFromAnother(t *testing.
 	play(t, func(s *stage) {
 		s.send(config.ServiceAdded{Service: svc("a", 1)}, config.ServiceAdded{Service: svc("b", 2)})
 		s.pass(second)
-		s.w.set(func() { s.w.bound[3] = true })
+		s.w.set(func() { s.w.bound[3] = 1 })
 		s.send(config.ConfigChanged{Service: svc("a", 3)}, config.ConfigChanged{Service: svc("b", 1)})
 		s.pass(20 * second)
 		assert.Equal(t, "127.0.0.1:1", s.Proc("a").Status().Address, "it goes on where it is")
@@ -332,7 +332,7 @@ func TestManyChangesEndInTheLastState(t *testing.T) {
 		s.pass(30 * second)
 		assert.Empty(t, s.Unready())
 		s.w.mu.Lock()
-		assert.Equal(t, map[uint32]bool{1: true, 11: true, 21: true}, s.w.bound)
+		assert.Equal(t, map[uint32]int{1: 1, 11: 1, 21: 1}, s.w.bound)
 		s.w.mu.Unlock()
 	})
 }

@@ -35,7 +35,7 @@ func TestFailuresAreTriedAgain(t *testing.T) {
 			svc("a", 1), errBad.Error(),
 		},
 		"address in use": {
-			func(w *world) { w.bound[1] = true },
+			func(w *world) { w.bound[1] = 1 },
 			func(w *world) { delete(w.bound, 1) },
 			svc("a", 1), "bind: listen: bind: address already in use",
 		},
@@ -141,6 +141,7 @@ func TestFailureThatComesBackAfterAnUndoneChangeIsLoggedAgain(t *testing.T) {
 		events := make(chan config.Event)
 		c := New(Options{
 			Events: events, Builders: proc.Builders{protocol.Protocol_Redis: w.build},
+			Env: proc.Env{Listen: w.listen}, Share: w.share,
 			Log: slog.New(slog.NewTextHandler(&log, nil)),
 		})
 		ctx, cancel := context.WithCancel(context.Background())
@@ -163,19 +164,25 @@ func TestFailureThatComesBackAfterAnUndoneChangeIsLoggedAgain(t *testing.T) {
 	})
 }
 
-// What cannot be built is found out before the address is given up for it.
-func TestProcThatCannotBeBuiltLeavesTheOneAtTheSameAddressServing(t *testing.T) {
-	play(t, func(s *stage) {
-		s.send(config.ServiceAdded{Service: svc("a", 1)})
-		s.w.set(func() { s.w.failNew = errBad })
-		s.send(config.ConfigChanged{Service: svc("a", 1, limit(needsRestart))})
-		s.pass(second)
-		assert.Equal(t, Failed, s.only().State)
-		assert.Equal(t, errBad.Error(), s.only().LastError)
-		assert.Equal(t, []string{"bind 1"}, s.w.take())
-		s.w.set(func() { s.w.failNew = nil })
-		s.pass(10 * second)
-		assert.Equal(t, Running, s.only().State)
-		assert.Equal(t, []string{"close 1", "end 1", "bind 1"}, s.w.take())
-	})
+func TestProcThatDoesNotComeUpLeavesTheOneAtTheSameAddressServing(t *testing.T) {
+	for name, fail := range map[string]func(w *world, err error){
+		"built": func(w *world, err error) { w.failNew = err },
+		"run":   func(w *world, err error) { w.failRun = err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(s *stage) {
+				s.send(config.ServiceAdded{Service: svc("a", 1)})
+				s.w.set(func() { fail(s.w, errBad) })
+				s.send(config.ConfigChanged{Service: svc("a", 1, limit(needsRestart))})
+				s.pass(second)
+				assert.Equal(t, Failed, s.only().State)
+				assert.Equal(t, errBad.Error(), s.only().LastError)
+				assert.Equal(t, []string{"bind 1"}, s.w.take())
+				s.w.set(func() { fail(s.w, nil) })
+				s.pass(10 * second)
+				assert.Equal(t, Running, s.only().State)
+				assert.Equal(t, []string{"bind 1", "close 1", "end 1"}, s.w.take())
+			})
+		})
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"syscall"
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // world is what fake procs live in: the addresses in use, and what happened.
 type world struct {
 	mu      sync.Mutex
-	bound   map[uint32]bool
+	bound   map[uint32]int
 	log     []string
 	anew    []string // services whose numbers begin anew
 	procs   []*fake
@@ -40,7 +41,7 @@ type world struct {
 	failUpd error
 }
 
-func newWorld() *world { return &world{bound: map[uint32]bool{}} }
+func newWorld() *world { return &world{bound: map[uint32]int{}} }
 
 func (w *world) set(f func()) {
 	w.mu.Lock()
@@ -61,13 +62,52 @@ func (w *world) take() []string {
 	return log
 }
 
-func (w *world) build(svc *config.Service, _ proc.Env) (proc.Proc, error) {
+// door is a listener at a port of the world.
+type door struct {
+	net.Listener
+	w    *world
+	port uint32
+}
+
+// listen binds a port that nobody has, share also one that somebody has.
+func (w *world) listen(_ context.Context, _, address string) (net.Listener, error) {
+	return w.open(address, func(holders int) bool { return holders == 0 })
+}
+
+func (w *world) share(_ context.Context, _, address string) (net.Listener, error) {
+	return w.open(address, func(int) bool { return true })
+}
+
+func (w *world) open(address string, may func(holders int) bool) (net.Listener, error) {
+	at := netip.MustParseAddrPort(address)
+	port := uint32(at.Port())
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !may(w.bound[port]) {
+		return nil, &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EADDRINUSE)}
+	}
+	w.bound[port]++
+	w.log = append(w.log, fmt.Sprintf("bind %d", port))
+	return &door{w: w, port: port}, nil
+}
+
+func (d *door) Close() error {
+	d.w.note("close %d", d.port)
+	d.w.set(func() {
+		if d.w.bound[d.port]--; d.w.bound[d.port] == 0 {
+			delete(d.w.bound, d.port)
+		}
+	})
+	return nil
+}
+
+func (w *world) build(svc *config.Service, env proc.Env) (proc.Proc, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.failNew != nil && portOf(svc) == 1 {
 		return nil, w.failNew
 	}
-	f := &fake{w: w, svc: svc, drain: w.drain, bind: w.bind, failRun: w.failRun, crash: make(chan error, 1)}
+	f := &fake{w: w, svc: svc, listen: env.Listen, drain: w.drain, bind: w.bind, failRun: w.failRun, crash: make(chan error, 1)}
 	w.procs = append(w.procs, f)
 	return f, nil
 }
@@ -82,6 +122,7 @@ func (w *world) last() *fake {
 // fake is a proc that binds a port of its world.
 type fake struct {
 	w           *world
+	listen      proc.ListenFunc
 	drain, bind time.Duration
 	failRun     error
 	crash       chan error
@@ -103,38 +144,28 @@ func (f *fake) Run(ctx context.Context) error {
 		return f.failRun
 	}
 	port := portOf(f.service())
-	if err := f.listen(port); err != nil {
-		return err
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	ln, err := f.listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("bind: %w", err)
 	}
+	f.setStatus(proc.Status{Ready: true, Address: address})
 	select {
 	case err := <-f.crash:
-		f.unlisten(port)
+		_ = ln.Close()
 		return err
 	case <-ctx.Done():
 	}
-	f.unlisten(port)
+	_ = ln.Close()
 	time.Sleep(f.drain)
 	f.w.note("end %d", port)
 	return nil
 }
 
-func (f *fake) listen(port uint32) error {
-	f.w.mu.Lock()
-	defer f.w.mu.Unlock()
-	if f.w.bound[port] {
-		return fmt.Errorf("bind: %w", &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EADDRINUSE)})
-	}
-	f.w.bound[port] = true
-	f.w.log = append(f.w.log, fmt.Sprintf("bind %d", port))
+func (f *fake) setStatus(s proc.Status) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.status = proc.Status{Ready: true, Address: fmt.Sprintf("127.0.0.1:%d", port)}
-	return nil
-}
-
-func (f *fake) unlisten(port uint32) {
-	f.w.note("close %d", port)
-	f.w.set(func() { delete(f.w.bound, port) })
+	f.status = s
 }
 
 func (f *fake) service() *config.Service {
@@ -196,6 +227,8 @@ func play(t *testing.T, f func(s *stage)) {
 		s.Controller = New(Options{
 			Events:   s.events,
 			Builders: proc.Builders{protocol.Protocol_Redis: w.build},
+			Env:      proc.Env{Listen: w.listen},
+			Share:    w.share,
 			Anew:     func(service string) { w.set(func() { w.anew = append(w.anew, service) }) },
 		})
 		ctx, cancel := context.WithCancel(context.Background())

@@ -30,14 +30,16 @@ type instance struct {
 	retired bool // told to drain; guarded by the mutex of the controller
 }
 
-// build makes a proc. A protocol that nobody builds is an error like any other.
-func (c *Controller) build(svc *config.Service) (proc.Proc, error) {
+// build makes a proc that binds by listen. A protocol that nobody builds is an error like
+// any other.
+func (c *Controller) build(svc *config.Service, listen proc.ListenFunc) (proc.Proc, error) {
 	protocol := svc.Config.GetProtocol()
 	builder := c.o.Builders[protocol]
 	if builder == nil {
 		return nil, fmt.Errorf("protocol %s is not supported by this build", protocol)
 	}
 	env := c.o.Env
+	env.Listen = listen
 	if env.Log == nil {
 		env.Log = c.log
 	}

@@ -193,16 +193,16 @@ func (s *supervisor) update(i *instance, svc *config.Service) bool {
 }
 
 // startNext starts a proc for what is applied. One that wants the address of the old
-// proc has it given up, once it is built.
+// proc shares it until it is bound.
 func (s *supervisor) startNext(ctx context.Context) {
-	p, err := s.c.build(s.applied)
+	listen := s.c.o.Env.Listen
+	if s.serving != nil && Overlap(s.serving.address, s.address()) {
+		listen = s.c.o.Share
+	}
+	p, err := s.c.build(s.applied, listen)
 	if err != nil {
 		s.fail(err, time.Now())
 		return
-	}
-	if s.serving != nil && Overlap(s.serving.address, s.address()) {
-		s.serving.retire()
-		s.place(nil, nil)
 	}
 	s.contended = s.c.draining(s.address())
 	i := s.c.start(ctx, s, p)

@@ -97,8 +97,9 @@ func newDaemon(o options, boot *config.Bootstrap, known filewatch.Sum, log *logg
 			Listen: d.sockets.listen, Loops: d.loops, Log: log.With("component", "proc"),
 			Gate: d.gate, Drain: o.drain, Version: version,
 		},
-		Log:  log.With("component", "controller"),
-		Anew: d.countsAnew,
+		Share: d.sockets.share,
+		Log:   log.With("component", "controller"),
+		Anew:  d.countsAnew,
 	})
 	d.source = newSource(d.stopping, log, d.store)
 	d.console = newConsole(log.Logger, d.sockets.listen, func() *admin.Server { return admin.New(d.adminOptions()) })

@@ -39,8 +39,14 @@ type socket struct {
 }
 
 // listen returns the inherited socket of that address or, when there is none, binds it.
-// Multipath TCP, which Go would offer, costs and has no use on one host.
 func (s *sockets) listen(ctx context.Context, network, address string) (net.Listener, error) {
+	return s.add(network, address, func(address string) (net.Listener, error) {
+		return bind(ctx, network, address, nil)
+	})
+}
+
+// add opens a socket by what is called with the lock held, unless it was inherited.
+func (s *sockets) add(network, address string, makeLocked func(address string) (net.Listener, error)) (net.Listener, error) {
 	address = canonical(address)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -49,9 +55,7 @@ func (s *sockets) listen(ctx context.Context, network, address string) (net.List
 	}
 	ln, err := s.takeLocked(network, address)
 	if ln == nil && err == nil {
-		var lc net.ListenConfig
-		lc.SetMultipathTCP(false)
-		ln, err = lc.Listen(ctx, network, address)
+		ln, err = makeLocked(address)
 	}
 	if err != nil {
 		return nil, err
@@ -64,6 +68,17 @@ func (s *sockets) listen(ctx context.Context, network, address string) (net.List
 	open := &socket{TCPListener: tcp, network: network, address: address, owner: s}
 	s.open = append(s.open, open)
 	return open, nil
+}
+
+// bind binds an address. 0.0.0.0 is IPv4 alone, as everywhere else; Go would take IPv6 with
+// it, as [::] takes both. Multipath TCP, which Go would offer, costs and has no use on one host.
+func bind(ctx context.Context, network, address string, control func(network, address string, c syscall.RawConn) error) (net.Listener, error) {
+	lc := net.ListenConfig{Control: control}
+	lc.SetMultipathTCP(false)
+	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().Is4() {
+		network = "tcp4"
+	}
+	return lc.Listen(ctx, network, address)
 }
 
 // takeLocked returns nil when nothing was inherited for the address.
@@ -84,7 +99,9 @@ func (s *sockets) takeLocked(network, address string) (net.Listener, error) {
 	return ln, nil
 }
 
-// Close unbinds the socket, unless another process has it too.
+func (s *socket) sameAs(o *socket) bool { return s.network == o.network && s.address == o.address }
+
+// Close unbinds the socket, unless another process or another proc has it too.
 func (s *socket) Close() error {
 	s.owner.mu.Lock()
 	s.owner.open = slices.DeleteFunc(s.owner.open, func(o *socket) bool { return o == s })
@@ -126,7 +143,10 @@ func (s *sockets) duplicates() ([]hotrestart.Listener, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var list []hotrestart.Listener
-	for _, o := range s.open {
+	for i, o := range s.open {
+		if slices.ContainsFunc(s.open[:i], o.sameAs) {
+			continue // it is shared
+		}
 		file, err := o.File()
 		if err != nil {
 			closeAll(list)

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// share is listen for an address that an open socket has, or one that includes it or is
+// included: both have it until the other one is closed.
+func (s *sockets) share(ctx context.Context, network, address string) (net.Listener, error) {
+	return s.add(network, address, func(address string) (net.Listener, error) {
+		for _, o := range s.open {
+			if o.network == network && o.address == address {
+				return o.duplicate()
+			}
+		}
+		return s.bindBesideLocked(ctx, network, address)
+	})
+}
+
+// bindBesideLocked binds an address that overlaps with those of open sockets. The kernel
+// allows that to sockets that have SO_REUSEPORT, which they can get when they listen already.
+// It remembers that for the port, so that from then on other processes of this user that ask
+// for SO_REUSEPORT may listen there, too: this is only done when it cannot be helped.
+func (s *sockets) bindBesideLocked(ctx context.Context, network, address string) (net.Listener, error) {
+	for _, o := range s.open {
+		if !overlap(o.address, address) {
+			continue
+		}
+		raw, err := o.SyscallConn()
+		if err == nil {
+			err = reusePort(network, o.address, raw)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("listen %s %s beside %s: %w", network, address, o.address, err)
+		}
+	}
+	return bind(ctx, network, address, reusePort)
+}
+
+// reusePort is a function for net.ListenConfig.
+func reusePort(_, _ string, c syscall.RawConn) (err error) {
+	cerr := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+	})
+	return errors.Join(err, cerr)
+}
+
+// overlap tells whether two addresses of the same port cannot be bound at the same time.
+func overlap(a, b string) bool {
+	x, errX := netip.ParseAddrPort(a)
+	y, errY := netip.ParseAddrPort(b)
+	return errX == nil && errY == nil && x.Port() == y.Port() && (x.Addr() == y.Addr() || x.Addr().IsUnspecified() || y.Addr().IsUnspecified())
+}
+
+// duplicate returns another listener of the same socket.
+func (s *socket) duplicate() (net.Listener, error) {
+	file, err := s.File()
+	if err != nil {
+		return nil, fmt.Errorf("share the socket of %s: %w", s.address, err)
+	}
+	defer file.Close()
+	return net.FileListener(file)
+}
