@@ -2,11 +2,10 @@ package trial
 
 import (
 	"context"
-	"slices"
-	"time"
 
 	"samaritan/bench/compression/internal/flow"
 	"samaritan/bench/compression/internal/stand"
+	"samaritan/bench/internal/pairs"
 	"samaritan/bench/internal/report"
 )
 
@@ -62,18 +61,8 @@ func (b *bench) latencyRound(ctx context.Context, round int, load Load, proxies 
 	}
 	for _, l := range lanes {
 		name := l.proxy.Variant.Name
-		slices.Sort(l.latencies)
-		to.P50[name] = append(to.P50[name], percentile(l.latencies, 0.50))
-		to.P99[name] = append(to.P99[name], percentile(l.latencies, 0.99))
+		to.P50[name] = append(to.P50[name], pairs.Percentile(l.latencies, 0.50))
+		to.P99[name] = append(to.P99[name], pairs.Percentile(l.latencies, 0.99))
 	}
 	return nil
-}
-
-// percentile of sorted times, in milliseconds. Of nothing it is 0.
-func percentile(sorted []time.Duration, share float64) float64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	i := min(int(share*float64(len(sorted))), len(sorted)-1)
-	return float64(sorted[i]) / float64(time.Millisecond)
 }

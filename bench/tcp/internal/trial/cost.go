@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"samaritan/bench/internal/pairs"
 	"samaritan/bench/internal/report"
 	"samaritan/bench/tcp/internal/load"
-	"samaritan/bench/tcp/internal/pairs"
 	"samaritan/bench/tcp/internal/stand"
 )
 

@@ -3,9 +3,9 @@ package trial
 import (
 	"time"
 
+	"samaritan/bench/internal/pairs"
 	"samaritan/bench/internal/report"
 	"samaritan/bench/tcp/internal/load"
-	"samaritan/bench/tcp/internal/pairs"
 )
 
 // limitStorm is how many milliseconds the p99 of a service may grow by while others change: what any pause of the daemon

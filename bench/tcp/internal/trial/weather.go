@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"samaritan/api/service"
+	"samaritan/bench/internal/pairs"
 	"samaritan/bench/tcp/internal/load"
-	"samaritan/bench/tcp/internal/pairs"
 )
 
 func (b *bench) storm(ctx context.Context) (*Storm, error) {

@@ -17,7 +17,7 @@ type Comparison struct {
 }
 
 // Divide divides each figure of a by that of b with the same index. A median is hardly moved by
-// what happens on the machine in a few of thec.
+// what happens on the machine in a few of them.
 func Divide(a, b []float64) Comparison {
 	var times []float64
 	for i := range min(len(a), len(b)) {
@@ -70,7 +70,7 @@ func (c Comparison) Within(limit float64, quick bool) outcome.Verdict {
 	return outcome.Fail
 }
 
-// Percentile returns the time in milliseconds that a share of all does not exceed. It sorts thec. Of
+// Percentile returns the time in milliseconds that a share of all does not exceed. It sorts them. Of
 // nothing it is 0.
 func Percentile(all []time.Duration, share float64) float64 {
 	if len(all) == 0 {
