@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"samaritan/bench/internal/child"
+	"samaritan/bench/internal/figures"
 	"samaritan/bench/internal/report"
 )
 
@@ -52,7 +53,7 @@ func (s *stage) footprint(ctx context.Context, name string) (report.Footprint, e
 	count := s.idleCount()
 	perConnection, err := idleMemory(ctx, t, rss, count)
 	return report.Footprint{
-		ReadyMillis: report.Median(readies), StartRSS: report.Median(sizes),
+		ReadyMillis: figures.Median(readies), StartRSS: figures.Median(sizes),
 		Connections: count, PerConnection: perConnection,
 	}, err
 }

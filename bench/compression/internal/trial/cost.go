@@ -8,8 +8,8 @@ import (
 
 	"samaritan/bench/compression/internal/flow"
 	"samaritan/bench/compression/internal/stand"
+	"samaritan/bench/internal/figures"
 	"samaritan/bench/internal/pairs"
-	"samaritan/bench/internal/report"
 )
 
 // Cost is the CPU time that a proxy takes for one request, in microseconds, in each slice of all
@@ -20,7 +20,7 @@ type Cost struct {
 }
 
 // Micros is the median of a proxy's slices.
-func (c Cost) Micros(proxy string) float64 { return report.Median(c.Slices[proxy]) }
+func (c Cost) Micros(proxy string) float64 { return figures.Median(c.Slices[proxy]) }
 
 // Times compares a proxy with the one that is off. A slice is so long that garbage collection, where it matters at
 // all, is in each of them.

@@ -5,8 +5,7 @@ import (
 
 	"samaritan/bench/compression/internal/flow"
 	"samaritan/bench/compression/internal/stand"
-	"samaritan/bench/internal/pairs"
-	"samaritan/bench/internal/report"
+	"samaritan/bench/internal/figures"
 )
 
 // Latency is what clients wait for a GET of 16 KiB of JSON, in milliseconds, in each round.
@@ -17,7 +16,7 @@ type Latency struct {
 
 // Millis are the medians of a proxy's rounds.
 func (l Latency) Millis(proxy string) (p50, p99 float64) {
-	return report.Median(l.P50[proxy]), report.Median(l.P99[proxy])
+	return figures.Median(l.P50[proxy]), figures.Median(l.P99[proxy])
 }
 
 func (b *bench) latencies(ctx context.Context) ([]Latency, error) {
@@ -61,8 +60,8 @@ func (b *bench) latencyRound(ctx context.Context, round int, load Load, proxies 
 	}
 	for _, l := range lanes {
 		name := l.proxy.Variant.Name
-		to.P50[name] = append(to.P50[name], pairs.Percentile(l.latencies, 0.50))
-		to.P99[name] = append(to.P99[name], pairs.Percentile(l.latencies, 0.99))
+		to.P50[name] = append(to.P50[name], figures.Percentile(l.latencies, 0.50))
+		to.P99[name] = append(to.P99[name], figures.Percentile(l.latencies, 0.99))
 	}
 	return nil
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"samaritan/bench/internal/report"
+	"samaritan/bench/internal/figures"
 	"samaritan/bench/tcp/internal/load"
 	"samaritan/bench/tcp/internal/stand"
 )
@@ -19,7 +19,7 @@ type Memory struct {
 
 // Median returns the medians of a proxy.
 func (m *Memory) Median(k stand.Kind) (start, each float64) {
-	return report.Median(m.Start[k]), report.Median(m.Each[k])
+	return figures.Median(m.Start[k]), figures.Median(m.Each[k])
 }
 
 func (b *bench) memory(ctx context.Context) (*Memory, error) {
