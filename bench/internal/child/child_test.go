@@ -98,6 +98,25 @@ func TestProcessIsKilledAndReaped(t *testing.T) {
 	assert.Error(t, err)
 }
 
+func TestMemoryIsReadWhenItStandsStill(t *testing.T) {
+	s := NewStarter()
+	defer s.Close()
+	p, err := s.Start(Options{Dir: t.TempDir()}, "sleep", "60")
+	require.NoError(t, err)
+	begin := time.Now()
+	rss, err := p.SettledRSS(t.Context())
+	require.NoError(t, err)
+	assert.Positive(t, rss)
+	assert.GreaterOrEqual(t, time.Since(begin), settleFor)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = p.SettledRSS(ctx)
+	assert.ErrorIs(t, err, context.Canceled)
+	p.Kill()
+	_, err = p.SettledRSS(t.Context())
+	assert.ErrorContains(t, err, "has ended")
+}
+
 func TestAwaitEndsWithTheProcess(t *testing.T) {
 	s := NewStarter()
 	defer s.Close()

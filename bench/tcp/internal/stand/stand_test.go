@@ -54,7 +54,7 @@ func TestEachTargetLeadsToTheServer(t *testing.T) {
 		after, err := target.CPU()
 		require.NoError(t, err)
 		assert.Greater(t, after, before, k)
-		rss, err := target.RSS()
+		rss, err := target.SettledRSS(t.Context())
 		require.NoError(t, err)
 		assert.Positive(t, rss, k)
 		require.NoError(t, target.Running())

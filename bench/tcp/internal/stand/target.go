@@ -86,8 +86,8 @@ func (t *Target) CPU() (time.Duration, error) {
 	return u.Total, err
 }
 
-// RSS returns the resident memory of the process in bytes.
-func (t *Target) RSS() (int64, error) { return child.ReadRSS(t.process.PID()) }
+// SettledRSS returns the resident memory of the process in bytes, once it stands still.
+func (t *Target) SettledRSS(ctx context.Context) (float64, error) { return t.process.SettledRSS(ctx) }
 
 // Await polls check until it returns nil. It gives up when the context or the process ends.
 func (t *Target) Await(ctx context.Context, check func(context.Context) error) error {
