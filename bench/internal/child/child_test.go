@@ -150,6 +150,25 @@ func TestCloseKillsWhatStillRuns(t *testing.T) {
 	}
 }
 
+func TestAllThatWereStartedAreKilled(t *testing.T) {
+	s := NewStarter()
+	defer s.Close()
+	start := func(_ context.Context, command string) (*Process, error) {
+		return s.Start(Options{Dir: t.TempDir()}, command, "60")
+	}
+	all, killAll, err := StartAll(t.Context(), []string{"sleep", "sleep"}, start)
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+	killAll()
+	all2, killAll, err := StartAll(t.Context(), []string{"sleep", "/no/such/program", "sleep"}, start)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.Len(t, all2, 1)
+	killAll()
+	for _, p := range append(all, all2...) {
+		assert.Error(t, p.Running())
+	}
+}
+
 func TestOutput(t *testing.T) {
 	s := NewStarter()
 	defer s.Close()

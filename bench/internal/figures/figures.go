@@ -1,13 +1,28 @@
-// Package figures sums up series of figures, and writes them for people.
+// Package figures finds figures in text, sums up series of them, and writes them for people.
 //
 // Everything here is a function of its arguments.
 package figures
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
+
+var errNoFigure = errors.New("no such figure")
+
+// Find returns what is behind a name and a colon at the beginning of a line, as in INFO of Redis.
+func Find(text, name string) (float64, error) {
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			return strconv.ParseFloat(strings.TrimSpace(value), 64)
+		}
+	}
+	return 0, fmt.Errorf("%w: %s", errNoFigure, name)
+}
 
 // Each returns one field of all.
 func Each[T any](all []T, field func(T) float64) []float64 {

@@ -7,6 +7,24 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
+func TestFiguresAreFound(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want float64
+		ok   bool
+	}{
+		{"# Memory\r\nused_memory:1234\r\nused_memory_rss:9\r\n", 1234, true},
+		{"used_memory: 7", 7, true},
+		{"used_memory_rss:9\n", 0, false},
+		{"used_memory:many\n", 0, false},
+		{"", 0, false},
+	} {
+		v, err := Find(c.text, "used_memory")
+		assert.Equal(t, c.ok, err == nil, c.text)
+		assert.Equal(t, c.want, v, c.text)
+	}
+}
+
 func TestMedian(t *testing.T) {
 	for _, c := range []struct {
 		values []float64

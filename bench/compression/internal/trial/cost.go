@@ -8,6 +8,7 @@ import (
 
 	"samaritan/bench/compression/internal/flow"
 	"samaritan/bench/compression/internal/stand"
+	"samaritan/bench/internal/child"
 	"samaritan/bench/internal/figures"
 	"samaritan/bench/internal/pairs"
 )
@@ -50,8 +51,8 @@ func (b *bench) costs(ctx context.Context, loads []Load, count int, variants ...
 
 // costRound starts proxies, and appends what each load takes with each of them.
 func (b *bench) costRound(ctx context.Context, round, count int, all []Cost, variants []stand.Variant) error {
-	proxies, closeAll, err := b.proxies(ctx, variants)
-	defer closeAll()
+	proxies, killAll, err := child.StartAll(ctx, variants, b.stand.Proxy)
+	defer killAll()
 	if err != nil {
 		return err
 	}

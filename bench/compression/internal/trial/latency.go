@@ -5,6 +5,7 @@ import (
 
 	"samaritan/bench/compression/internal/flow"
 	"samaritan/bench/compression/internal/stand"
+	"samaritan/bench/internal/child"
 	"samaritan/bench/internal/figures"
 )
 
@@ -20,8 +21,8 @@ func (l Latency) Millis(proxy string) (p50, p99 float64) {
 }
 
 func (b *bench) latencies(ctx context.Context) ([]Latency, error) {
-	proxies, closeAll, err := b.proxies(ctx, []stand.Variant{off, snappy, zstd})
-	defer closeAll()
+	proxies, killAll, err := child.StartAll(ctx, []stand.Variant{off, snappy, zstd}, b.stand.Proxy)
+	defer killAll()
 	if err != nil {
 		return nil, err
 	}

@@ -58,7 +58,7 @@ func TestEachTargetLeadsToTheServer(t *testing.T) {
 		require.NoError(t, err)
 		assert.Positive(t, rss, k)
 		require.NoError(t, target.Running())
-		target.Close()
+		target.Kill()
 		assert.Equal(t, k == Direct, target.Running() == nil, "the server is for all of them")
 	}
 	_, err := s.Target(t.Context(), "nothing")

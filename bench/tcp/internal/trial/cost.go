@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"samaritan/bench/internal/child"
 	"samaritan/bench/internal/figures"
 	"samaritan/bench/internal/pairs"
 	"samaritan/bench/tcp/internal/load"
@@ -63,8 +65,8 @@ func (b *bench) costs(ctx context.Context, all []Cost) error {
 }
 
 func (b *bench) costRound(ctx context.Context, round int, all []Cost) error {
-	targets, closeAll, err := b.targets(ctx, append(stand.Proxies[:len(stand.Proxies):len(stand.Proxies)], stand.Direct)...)
-	defer closeAll()
+	targets, killAll, err := child.StartAll(ctx, append(slices.Clone(stand.Proxies), stand.Direct), b.stand.Target)
+	defer killAll()
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func (b *bench) idle(ctx context.Context, k stand.Kind, to *Memory) error {
 	if err != nil {
 		return err
 	}
-	defer t.Close()
+	defer t.Kill()
 	before, err := t.SettledRSS(ctx)
 	if err != nil {
 		return err
