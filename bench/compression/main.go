@@ -31,11 +31,10 @@ import (
 	"os/signal"
 	"regexp"
 	"syscall"
-	"time"
 
 	"samaritan/bench/compression/internal/page"
 	"samaritan/bench/compression/internal/trial"
-	"samaritan/bench/internal/outcome"
+	"samaritan/bench/internal/findings"
 )
 
 func main() {
@@ -82,22 +81,12 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		o.Rounds = *rounds
 	}
 	o.Binary, o.Pin, o.Only, o.Logger = *binary, *pin, only, slog.New(slog.NewTextHandler(progress, nil))
-	return report(ctx, o, *docs, out)
-}
-
-func report(ctx context.Context, o trial.Options, docs string, out io.Writer) error {
 	r, err := trial.Run(ctx, o)
 	if err != nil {
 		return err
 	}
-	summary := outcome.Summarize(r.Checks())
-	if _, err := fmt.Fprintf(out, "%s\n%v, in %v\n", page.Text(r), summary, r.Took.Round(time.Second)); err != nil {
-		return err
+	if only != nil {
+		*docs = ""
 	}
-	if docs != "" && o.Only == nil {
-		if err := page.Write(docs, outcome.Here(fmt.Sprintf("%d rounds", o.Rounds)), r); err != nil {
-			return err
-		}
-	}
-	return summary.Err()
+	return page.Of(r, findings.Here(fmt.Sprintf("%d rounds", o.Rounds))).Report(out, *docs)
 }

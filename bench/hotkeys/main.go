@@ -25,11 +25,10 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"time"
 
 	"samaritan/bench/hotkeys/internal/page"
 	"samaritan/bench/hotkeys/internal/trial"
-	"samaritan/bench/internal/outcome"
+	"samaritan/bench/internal/findings"
 )
 
 func main() {
@@ -60,19 +59,5 @@ func run(args []string, out, progress io.Writer) error {
 		o = trial.Quick()
 	}
 	o.Logger = slog.New(slog.NewTextHandler(progress, nil))
-	return report(o, *docs, out)
-}
-
-func report(o trial.Options, docs string, out io.Writer) error {
-	r := trial.Run(o)
-	summary := outcome.Summarize(r.Checks())
-	if _, err := fmt.Fprintf(out, "%s\n%v, in %v\n", page.Text(r), summary, r.Took.Round(time.Second)); err != nil {
-		return err
-	}
-	if docs != "" {
-		if err := page.Write(docs, outcome.Here(fmt.Sprintf("%d seeds", o.Seeds)), r); err != nil {
-			return err
-		}
-	}
-	return summary.Err()
+	return page.Of(trial.Run(o), findings.Here(fmt.Sprintf("%d seeds", o.Seeds))).Report(out, *docs)
 }

@@ -36,6 +36,9 @@ func parse(args []string, progress io.Writer) (o trial.Options, docs string, err
 	if f.rounds < 0 {
 		return o, "", fmt.Errorf("-rounds %d: must not be negative", f.rounds)
 	}
+	if f.only != nil {
+		f.docs = ""
+	}
 	o, err = f.options()
 	o.Logger = slog.New(slog.NewTextHandler(progress, nil))
 	return o, f.docs, err
