@@ -19,7 +19,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -28,31 +27,22 @@ import (
 
 	"samaritan/bench/hotkeys/internal/page"
 	"samaritan/bench/hotkeys/internal/trial"
+	"samaritan/bench/internal/command"
 	"samaritan/bench/internal/findings"
 )
 
+// main leaves signals alone, as no trial looks at a context.
 func main() {
-	err := run(os.Args[1:], os.Stdout, os.Stderr)
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench-hotkey:", err)
-		os.Exit(1)
-	}
+	os.Exit(command.Exit("bench-hotkey", run(os.Args[1:], os.Stdout, os.Stderr), os.Stderr))
 }
 
 // run parses the arguments, runs the trials and writes what they found.
 func run(args []string, out, progress io.Writer) error {
 	fs := flag.NewFlagSet("bench-hotkey", flag.ContinueOnError)
-	fs.SetOutput(progress)
 	docs := fs.String("docs", "", "write tables and pictures to this `directory`")
 	quick := fs.Bool("quick", false, "one seed, no sampled load, no cost: some ten seconds")
-	if err := fs.Parse(args); err != nil {
+	if err := command.Parse(fs, args, progress); err != nil {
 		return err
-	}
-	if fs.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	o := trial.Full()
 	if *quick {

@@ -20,14 +20,11 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
+	"samaritan/bench/internal/command"
 	"samaritan/bench/internal/findings"
 	"samaritan/bench/tcp/internal/page"
 	"samaritan/bench/tcp/internal/peer"
@@ -37,18 +34,7 @@ import (
 // serveCommand, as the first argument, makes this program the server; the others are its addresses.
 const serveCommand = "serve"
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench-tcp:", err)
-		os.Exit(1)
-	}
-}
+func main() { os.Exit(command.Main("bench-tcp", run, os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run parses the arguments, runs the trials and writes what they found; or it is the server.
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
