@@ -7,7 +7,7 @@ import (
 	"net"
 	"time"
 
-	"samaritan/bench/internal/child"
+	"samaritan/bench/internal/figures"
 	"samaritan/bench/internal/report"
 )
 
@@ -44,7 +44,7 @@ func (s *stage) footprint(ctx context.Context, name string) (report.Footprint, e
 		return report.Footprint{}, err
 	}
 	defer t.close()
-	rss, err := settledRSS(ctx, t)
+	rss, err := t.process.SettledRSS(ctx)
 	if err != nil {
 		return report.Footprint{}, err
 	}
@@ -52,7 +52,7 @@ func (s *stage) footprint(ctx context.Context, name string) (report.Footprint, e
 	count := s.idleCount()
 	perConnection, err := idleMemory(ctx, t, rss, count)
 	return report.Footprint{
-		ReadyMillis: report.Median(readies), StartRSS: report.Median(sizes),
+		ReadyMillis: figures.Median(readies), StartRSS: figures.Median(sizes),
 		Connections: count, PerConnection: perConnection,
 	}, err
 }
@@ -64,7 +64,7 @@ func (s *stage) start(ctx context.Context, name string) (ready, rss float64, err
 		return 0, 0, err
 	}
 	defer t.close()
-	rss, err = settledRSS(ctx, t)
+	rss, err = t.process.SettledRSS(ctx)
 	return millis(t.ready), rss, err
 }
 
@@ -72,40 +72,6 @@ func (s *stage) start(ctx context.Context, name string) (ready, rss float64, err
 // files are for other things.
 func (s *stage) idleCount() int {
 	return max(1, min(s.options.idle, int(s.files)-500))
-}
-
-// A process' memory counts as settled when it stays within settleSlack for
-// settleFor; after settlePatience it counts as it is.
-const (
-	settleSlack    = 64 << 10
-	settleFor      = 300 * time.Millisecond
-	settlePatience = 3 * time.Second
-)
-
-// settledRSS waits until the memory of a process stands still, and returns it
-// in bytes.
-func settledRSS(ctx context.Context, t *target) (float64, error) {
-	tick := time.NewTicker(settleFor / 6)
-	defer tick.Stop()
-	begin := time.Now()
-	stable, since := int64(0), begin
-	for {
-		rss, err := child.ReadRSS(t.pid)
-		if err != nil {
-			return 0, errors.Join(err, t.running())
-		}
-		if max(rss-stable, stable-rss) > settleSlack {
-			stable, since = rss, time.Now()
-		}
-		if time.Since(since) >= settleFor || time.Since(begin) >= settlePatience {
-			return float64(rss), nil
-		}
-		select {
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-tick.C:
-		}
-	}
 }
 
 // idleMemory connects clients and returns the bytes that each adds to base.
@@ -119,7 +85,7 @@ func idleMemory(ctx context.Context, t *target, base float64, count int) (float6
 	if err != nil {
 		return 0, errors.Join(err, t.running())
 	}
-	rss, err := settledRSS(ctx, t)
+	rss, err := t.process.SettledRSS(ctx)
 	return max(0, rss-base) / float64(count), err
 }
 

@@ -29,35 +29,23 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
+	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
+	"samaritan/bench/internal/command"
 	"samaritan/bench/internal/report"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:])
-	stop()
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
-}
+func main() { os.Exit(command.Main("bench", run, os.Args[1:], os.Stdout, os.Stderr)) }
 
 // errBudget says that -check found something over its budget.
 var errBudget = errors.New("over budget")
 
 // run parses the arguments, measures, and writes the results.
-func run(ctx context.Context, args []string) error {
-	o, err := parseOptions(args, os.Stderr)
+func run(ctx context.Context, args []string, out, errs io.Writer) error {
+	o, err := parseOptions(args, errs)
 	if err != nil {
 		return err
 	}
@@ -65,7 +53,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := write(o, r); err != nil {
+	if err := write(out, o, r); err != nil {
 		return err
 	}
 	if over := r.OverBudget(); o.check && len(over) > 0 {

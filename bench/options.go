@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"samaritan/bench/internal/command"
 	"samaritan/bench/internal/report"
 )
 
@@ -57,13 +58,9 @@ type flags struct {
 func parseOptions(args []string, output io.Writer) (options, error) {
 	var f flags
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
-	fs.SetOutput(output)
 	f.register(fs)
-	if err := fs.Parse(args); err != nil {
+	if err := command.Parse(fs, args, output); err != nil {
 		return options{}, err
-	}
-	if fs.NArg() > 0 {
-		return options{}, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	set := map[string]bool{}
 	fs.Visit(func(f *flag.Flag) { set[f.Name] = true })

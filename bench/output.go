@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -85,9 +86,9 @@ func firstLine(text string) string {
 }
 
 // write prints the tables and writes the files that were asked for.
-func write(o options, r report.Report) error {
+func write(out io.Writer, o options, r report.Report) error {
 	tables := []string{r.LoadTable(), r.FootprintTable()}
-	if _, err := fmt.Println(strings.TrimSpace(strings.Join(tables, "\n"))); err != nil {
+	if _, err := fmt.Fprintln(out, strings.TrimSpace(strings.Join(tables, "\n"))); err != nil {
 		return err
 	}
 	return errors.Join(writeDocs(o.docs, r), writeJSON(o.json, r))

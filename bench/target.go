@@ -52,9 +52,9 @@ func (s *stage) open(ctx context.Context, name string) (*target, error) {
 	case name == report.Peer || s.options.standIn:
 		return s.openTwemproxy(ctx, name)
 	case name == report.Without:
-		return s.openSamaritan(ctx, name, "hot_keys: {enable: false}")
+		return s.openSamaritan(ctx, name, "protocol: Redis, redis_option: {hot_keys: {enable: false}}")
 	}
-	return s.openSamaritan(ctx, name, "")
+	return s.openSamaritan(ctx, name, "protocol: Redis")
 }
 
 // twemproxyConfig is the recommended setup: one connection to each server, made
@@ -98,13 +98,13 @@ func (s *stage) openTwemproxy(ctx context.Context, name string) (*target, error)
 	return &target{name: name, addr: addr, port: port, pid: p.PID(), ready: ready, process: p}, nil
 }
 
-// openSamaritan starts the proxy under test in front of the cluster. redis is its redis_option.
-func (s *stage) openSamaritan(ctx context.Context, name, redis string) (*target, error) {
+// openSamaritan starts the proxy under test in front of the cluster.
+func (s *stage) openSamaritan(ctx context.Context, name, service string) (*target, error) {
 	d, err := samaritan.Start(ctx, s.starter, samaritan.Options{
-		Binary: s.options.proxy, Args: s.options.proxyArgs, Dir: s.dir, CPUs: s.proxyCPUs, Redis: redis, Nodes: s.cluster.Nodes(),
+		Binary: s.options.proxy, Args: s.options.proxyArgs, Dir: s.dir, CPUs: s.proxyCPUs, Service: service, Endpoints: s.cluster.Addrs(),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &target{name: name, addr: d.Addr, port: d.Port, pid: d.Process.PID(), ready: d.Ready, process: d.Process, daemon: d}, nil
+	return &target{name: name, addr: d.Addr, port: d.Port, pid: d.PID(), ready: d.Ready, process: d.Process, daemon: d}, nil
 }

@@ -22,39 +22,24 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"regexp"
-	"syscall"
-	"time"
 
 	"samaritan/bench/compression/internal/page"
 	"samaritan/bench/compression/internal/trial"
-	"samaritan/bench/internal/outcome"
+	"samaritan/bench/internal/command"
+	"samaritan/bench/internal/findings"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench-compression:", err)
-		os.Exit(1)
-	}
-}
+func main() { os.Exit(command.Main("bench-compression", run, os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run parses the arguments, runs the trials and writes what they found.
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	fs := flag.NewFlagSet("bench-compression", flag.ContinueOnError)
-	fs.SetOutput(progress)
 	binary := fs.String("samaritan", "bin/samaritan", "`path` of the proxy")
 	docs := fs.String("docs", "", "write tables to compression.md in this `directory`")
 	quick := fs.Bool("quick", false, "everything once, briefly: bounds of time are not judged")
@@ -65,11 +50,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		only, err = regexp.Compile(text)
 		return err
 	})
-	if err := fs.Parse(args); err != nil {
+	if err := command.Parse(fs, args, progress); err != nil {
 		return err
-	}
-	if fs.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	if *rounds < 0 {
 		return fmt.Errorf("-rounds %d: must not be negative", *rounds)
@@ -82,22 +64,12 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		o.Rounds = *rounds
 	}
 	o.Binary, o.Pin, o.Only, o.Logger = *binary, *pin, only, slog.New(slog.NewTextHandler(progress, nil))
-	return report(ctx, o, *docs, out)
-}
-
-func report(ctx context.Context, o trial.Options, docs string, out io.Writer) error {
 	r, err := trial.Run(ctx, o)
 	if err != nil {
 		return err
 	}
-	summary := outcome.Summarize(r.Checks())
-	if _, err := fmt.Fprintf(out, "%s\n%v, in %v\n", page.Text(r), summary, r.Took.Round(time.Second)); err != nil {
-		return err
+	if only != nil {
+		*docs = ""
 	}
-	if docs != "" && o.Only == nil {
-		if err := page.Write(docs, outcome.Here(fmt.Sprintf("%d rounds", o.Rounds)), r); err != nil {
-			return err
-		}
-	}
-	return summary.Err()
+	return page.Of(r, findings.Here(fmt.Sprintf("%d rounds", o.Rounds))).Report(out, *docs)
 }

@@ -19,60 +19,35 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"time"
 
 	"samaritan/bench/hotkeys/internal/page"
 	"samaritan/bench/hotkeys/internal/trial"
-	"samaritan/bench/internal/outcome"
+	"samaritan/bench/internal/command"
+	"samaritan/bench/internal/findings"
 )
 
+// main leaves signals alone, as no trial looks at a context.
 func main() {
-	err := run(os.Args[1:], os.Stdout, os.Stderr)
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench-hotkey:", err)
-		os.Exit(1)
-	}
+	os.Exit(command.Exit("bench-hotkey", run(os.Args[1:], os.Stdout, os.Stderr), os.Stderr))
 }
 
 // run parses the arguments, runs the trials and writes what they found.
 func run(args []string, out, progress io.Writer) error {
 	fs := flag.NewFlagSet("bench-hotkey", flag.ContinueOnError)
-	fs.SetOutput(progress)
 	docs := fs.String("docs", "", "write tables and pictures to this `directory`")
 	quick := fs.Bool("quick", false, "one seed, no sampled load, no cost: some ten seconds")
-	if err := fs.Parse(args); err != nil {
+	if err := command.Parse(fs, args, progress); err != nil {
 		return err
-	}
-	if fs.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	o := trial.Full()
 	if *quick {
 		o = trial.Quick()
 	}
 	o.Logger = slog.New(slog.NewTextHandler(progress, nil))
-	return report(o, *docs, out)
-}
-
-func report(o trial.Options, docs string, out io.Writer) error {
-	r := trial.Run(o)
-	summary := outcome.Summarize(r.Checks())
-	if _, err := fmt.Fprintf(out, "%s\n%v, in %v\n", page.Text(r), summary, r.Took.Round(time.Second)); err != nil {
-		return err
-	}
-	if docs != "" {
-		if err := page.Write(docs, outcome.Here(fmt.Sprintf("%d seeds", o.Seeds)), r); err != nil {
-			return err
-		}
-	}
-	return summary.Err()
+	return page.Of(trial.Run(o), findings.Here(fmt.Sprintf("%d seeds", o.Seeds))).Report(out, *docs)
 }

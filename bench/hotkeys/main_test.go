@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"samaritan/bench/internal/benchtest"
 )
 
 // TestPackageHotkeyKeepsItsBounds runs all trials on one seed. No bound of these depends
@@ -18,12 +20,9 @@ func TestPackageHotkeyKeepsItsBounds(t *testing.T) {
 	if raceDetector {
 		t.Skip("it is one goroutine, and takes a minute with the race detector")
 	}
-	dir := t.TempDir()
-	page, err := os.ReadFile("../../docs/hotkeys.md")
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "hotkeys.md"), page, 0o600))
+	dir, _ := benchtest.Docs(t, "hotkeys.md")
 	var out bytes.Buffer
-	err = run([]string{"-quick", "-docs", dir}, &out, io.Discard)
+	err := run([]string{"-quick", "-docs", dir}, &out, io.Discard)
 	if !assert.NoError(t, err) {
 		t.Log(out.String())
 	}

@@ -20,16 +20,12 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
-	"time"
 
-	"samaritan/bench/internal/outcome"
+	"samaritan/bench/internal/command"
+	"samaritan/bench/internal/findings"
 	"samaritan/bench/tcp/internal/page"
 	"samaritan/bench/tcp/internal/peer"
 	"samaritan/bench/tcp/internal/trial"
@@ -38,20 +34,9 @@ import (
 // serveCommand, as the first argument, makes this program the server; the others are its addresses.
 const serveCommand = "serve"
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench-tcp:", err)
-		os.Exit(1)
-	}
-}
+func main() { os.Exit(command.Main("bench-tcp", run, os.Args[1:], os.Stdout, os.Stderr)) }
 
-// run does what the arguments say.
+// run parses the arguments, runs the trials and writes what they found; or it is the server.
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if len(args) > 1 && args[0] == serveCommand {
 		return peer.Serve(ctx, args[1:]...)
@@ -60,24 +45,10 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return report(ctx, o, docs, out)
-}
-
-// report runs the trials and writes what they found.
-func report(ctx context.Context, o trial.Options, docs string, out io.Writer) error {
 	r, err := trial.Run(ctx, o)
 	if err != nil {
 		return err
 	}
-	summary := outcome.Summarize(r.Checks())
-	if _, err := fmt.Fprintf(out, "%s\n%v, in %v\n", page.Text(r), summary, r.Took.Round(time.Second)); err != nil {
-		return err
-	}
-	if docs != "" && o.Only == nil {
-		about := outcome.Here(fmt.Sprintf("%d rounds, %d threads for each proxy", o.Rounds, r.Threads))
-		if err := page.Write(docs, about, r); err != nil {
-			return err
-		}
-	}
-	return summary.Err()
+	extent := fmt.Sprintf("%d rounds, %d threads for each proxy", o.Rounds, r.Threads)
+	return page.Of(r, findings.Here(extent)).Report(out, docs)
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 
+	"samaritan/bench/internal/command"
 	"samaritan/bench/tcp/internal/stand"
 	"samaritan/bench/tcp/internal/trial"
 )
@@ -25,16 +26,15 @@ type flags struct {
 func parse(args []string, progress io.Writer) (o trial.Options, docs string, err error) {
 	var f flags
 	fs := flag.NewFlagSet("bench-tcp", flag.ContinueOnError)
-	fs.SetOutput(progress)
 	f.register(fs)
-	if err := fs.Parse(args); err != nil {
+	if err := command.Parse(fs, args, progress); err != nil {
 		return o, "", err
-	}
-	if fs.NArg() > 0 {
-		return o, "", fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	if f.rounds < 0 {
 		return o, "", fmt.Errorf("-rounds %d: must not be negative", f.rounds)
+	}
+	if f.only != nil {
+		f.docs = ""
 	}
 	o, err = f.options()
 	o.Logger = slog.New(slog.NewTextHandler(progress, nil))

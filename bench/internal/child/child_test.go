@@ -98,6 +98,25 @@ func TestProcessIsKilledAndReaped(t *testing.T) {
 	assert.Error(t, err)
 }
 
+func TestMemoryIsReadWhenItStandsStill(t *testing.T) {
+	s := NewStarter()
+	defer s.Close()
+	p, err := s.Start(Options{Dir: t.TempDir()}, "sleep", "60")
+	require.NoError(t, err)
+	begin := time.Now()
+	rss, err := p.SettledRSS(t.Context())
+	require.NoError(t, err)
+	assert.Positive(t, rss)
+	assert.GreaterOrEqual(t, time.Since(begin), settleFor)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = p.SettledRSS(ctx)
+	assert.ErrorIs(t, err, context.Canceled)
+	p.Kill()
+	_, err = p.SettledRSS(t.Context())
+	assert.ErrorContains(t, err, "has ended")
+}
+
 func TestAwaitEndsWithTheProcess(t *testing.T) {
 	s := NewStarter()
 	defer s.Close()
@@ -128,6 +147,25 @@ func TestCloseKillsWhatStillRuns(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("still running")
 		p.Kill()
+	}
+}
+
+func TestAllThatWereStartedAreKilled(t *testing.T) {
+	s := NewStarter()
+	defer s.Close()
+	start := func(_ context.Context, command string) (*Process, error) {
+		return s.Start(Options{Dir: t.TempDir()}, command, "60")
+	}
+	all, killAll, err := StartAll(t.Context(), []string{"sleep", "sleep"}, start)
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+	killAll()
+	all2, killAll, err := StartAll(t.Context(), []string{"sleep", "/no/such/program", "sleep"}, start)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.Len(t, all2, 1)
+	killAll()
+	for _, p := range append(all, all2...) {
+		assert.Error(t, p.Running())
 	}
 }
 

@@ -45,6 +45,12 @@ func ReadUsage(pid int) (Usage, error) {
 	return Usage{Total: time.Duration(total.Nano()), User: user, System: system}, err
 }
 
+// CPU returns the time that the process has used so far, user and system.
+func (p *Process) CPU() (time.Duration, error) {
+	u, err := ReadUsage(p.PID())
+	return u.Total, err
+}
+
 // cpuClock returns the clock of the CPU time of a process, as
 // clock_getcpuclockid(3) makes it: the inverted pid, shifted by three, and
 // CPUCLOCK_SCHED (2), the scheduler's own exact count.

@@ -1,5 +1,4 @@
-// Package outcome is what a benchmark of a part of the proxy has to say in the end: which bounds it was
-// measured against, which of them were kept, and when and where that was.
+// Package outcome is what became of the bounds that a benchmark was measured against.
 //
-// Everything but [Here] is a function of its arguments.
+// Everything here is a function of its arguments.
 package outcome

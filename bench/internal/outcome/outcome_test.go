@@ -2,7 +2,6 @@ package outcome
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 )
@@ -28,10 +27,4 @@ func TestOnlyMissedBoundsAreAnError(t *testing.T) {
 func TestTableHasEveryBound(t *testing.T) {
 	assert.Equal(t, "| bound | wanted | measured |          |\n|:------|-------:|---------:|---------:|\n"+
 		"| c     |    < 1 |        2 |     FAIL |\n| d     |    < 1 |      1.1 | not sure |\n", Table(some[2:4]))
-}
-
-func TestHeadSaysWhenAndWhere(t *testing.T) {
-	a := About{Date: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Machine: "a machine", Extent: "3 rounds"}
-	assert.Equal(t, "Measured 2026-01-02 in 1m1s on a machine, 3 rounds: 2 of 4 bounds kept, 1 not sure.\n\n", a.Head(61_200*time.Millisecond, some))
-	assert.Regexp(t, `^\d+ cores, .+, go1\.`, Here("").Machine)
 }

@@ -3,6 +3,8 @@ package report
 import (
 	"slices"
 	"time"
+
+	"samaritan/bench/internal/figures"
 )
 
 // Names of the targets. Subject is what the budgets are for, Peer what it is
@@ -42,13 +44,7 @@ func (s Scenario) Median(target string) (Run, bool) {
 	if len(runs) == 0 {
 		return Run{}, false
 	}
-	of := func(field func(Run) float64) float64 {
-		var values []float64
-		for _, r := range runs {
-			values = append(values, field(r))
-		}
-		return Median(values)
-	}
+	of := func(field func(Run) float64) float64 { return figures.Median(figures.Each(runs, field)) }
 	return Run{
 		Rate:   of(func(r Run) float64 { return r.Rate }),
 		CPU:    of(func(r Run) float64 { return r.CPU }),
@@ -80,7 +76,7 @@ func (s Scenario) ratio(a, b string) (Ratio, bool) {
 	if len(ratios) == 0 {
 		return Ratio{}, false
 	}
-	return Ratio{Median: Median(ratios), Low: slices.Min(ratios), High: slices.Max(ratios)}, true
+	return Ratio{Median: figures.Median(ratios), Low: slices.Min(ratios), High: slices.Max(ratios)}, true
 }
 
 // Footprint is what a target takes without load.
@@ -149,18 +145,4 @@ func (r Report) OverBudget() []string {
 		}
 	}
 	return names
-}
-
-// Median returns the middle value, or the mean of the two in the middle. Of
-// nothing it is 0.
-func Median(values []float64) float64 {
-	if len(values) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	half := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[half]
-	}
-	return (sorted[half-1] + sorted[half]) / 2
 }

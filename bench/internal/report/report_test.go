@@ -13,23 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestMedian(t *testing.T) {
-	for _, c := range []struct {
-		values []float64
-		want   float64
-	}{
-		{nil, 0},
-		{[]float64{3}, 3},
-		{[]float64{9, 1, 5}, 5},
-		{[]float64{4, 1, 3, 2}, 2.5},
-	} {
-		assert.InDelta(t, c.want, Median(c.values), 1e-9, c.values)
-	}
-	values := []float64{3, 1, 2}
-	Median(values)
-	assert.Equal(t, []float64{3, 1, 2}, values, "left as they were")
-}
-
 func runs(cpus ...float64) []Run {
 	var runs []Run
 	for _, cpu := range cpus {

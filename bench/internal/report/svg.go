@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"html"
 	"strings"
+
+	"samaritan/bench/internal/figures"
 )
 
 // Geometry of the picture, in its own units. Bars begin at barLeft; the longest
@@ -155,8 +157,8 @@ func (row bar) write(b *strings.Builder, top int, scale float64) {
 	rect(b, "subject", barLeft, upper, row.ratio*scale, barHeight)
 	rect(b, "peer", barLeft, lower, scale, barHeight)
 	writeBudget(b, barLeft+row.Budget*scale, upper-4, lower+barHeight+4)
-	text(b, "small strong text", "start", barLeft+8+max(row.ratio, nearBudget(row, scale))*scale, upper+13, digits(row.subject)+" µs")
-	text(b, "small soft", "start", barLeft+8+max(1, min(row.Budget, 1.02))*scale, lower+13, digits(row.peer)+" µs")
+	text(b, "small strong text", "start", barLeft+8+max(row.ratio, nearBudget(row, scale))*scale, upper+13, figures.Digits(row.subject)+" µs")
+	text(b, "small soft", "start", barLeft+8+max(1, min(row.Budget, 1.02))*scale, lower+13, figures.Digits(row.peer)+" µs")
 
 	class := "ratio text"
 	if row.ratio > row.Budget {

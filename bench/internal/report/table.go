@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 
+	"samaritan/bench/internal/figures"
 	"samaritan/internal/markdown"
 )
 
@@ -21,7 +22,7 @@ func (r Report) LoadTable() string {
 				continue
 			}
 			row := []string{
-				label, target, fmt.Sprintf("%.0f", run.Rate), digits(run.CPU), digits(run.User), digits(run.System),
+				label, target, fmt.Sprintf("%.0f", run.Rate), figures.Digits(run.CPU), figures.Digits(run.User), figures.Digits(run.System),
 				fmt.Sprintf("%.2f", run.P50), fmt.Sprintf("%.2f", run.P99), fmt.Sprintf("%.1f", run.RSS/(1<<20)),
 			}
 			t.Add(append(row, s.verdict(target)...)...)
@@ -57,10 +58,10 @@ func (r Report) FootprintTable() string {
 	for _, l := range r.Limits {
 		row := []string{fmt.Sprintf("%s, %s", l.Name, l.Unit), "", "", fmt.Sprintf("%g", l.Budget), ""}
 		if f, ok := r.Footprints[Subject]; ok {
-			row[1], row[4] = digits(l.figure(f)), mark(l.figure(f) <= l.Budget)
+			row[1], row[4] = figures.Digits(l.figure(f)), mark(l.figure(f) <= l.Budget)
 		}
 		if f, ok := r.Footprints[Peer]; ok {
-			row[2] = digits(l.figure(f))
+			row[2] = figures.Digits(l.figure(f))
 		}
 		t.Add(row...)
 	}
@@ -72,15 +73,4 @@ func mark(within bool) string {
 		return "ok"
 	}
 	return "over budget"
-}
-
-// digits formats with about three significant digits.
-func digits(v float64) string {
-	switch {
-	case v >= 99.95:
-		return fmt.Sprintf("%.0f", v)
-	case v >= 9.995:
-		return fmt.Sprintf("%.1f", v)
-	}
-	return fmt.Sprintf("%.2f", v)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,7 +13,7 @@ import (
 	"time"
 
 	"samaritan/bench/internal/child"
-	"samaritan/internal/testredis"
+	"samaritan/bench/internal/figures"
 )
 
 // Service is the name of the one that is configured.
@@ -25,16 +26,18 @@ type Options struct {
 	Dir    string   // its own directory is made in there
 	CPUs   []int    // where it may run; empty: anywhere
 
-	Redis string // fields of redis_option, as YAML between braces; empty: all at their defaults
-	Nodes []*testredis.Node
+	Service   string   // its config without the listener, as YAML between braces, such as "protocol: TCP"
+	Endpoints []string // of the service, as host:port
+	More      string   // lines of the config; empty: none
+	ReadyPage string   // of the admin server, which is there when the daemon is ready; empty: /ready
 }
 
 // Daemon is one that was ready. Its methods may be used until its process is killed.
 type Daemon struct {
-	Port    int           // for clients, on loopback
-	Addr    string        // the same as host:port
-	Ready   time.Duration // from the start of the process until it served
-	Process *child.Process
+	*child.Process
+	Port  int           // for clients, on loopback
+	Addr  string        // the same as host:port
+	Ready time.Duration // from the start of the process until it served
 
 	admin string // host:port
 }
@@ -43,10 +46,8 @@ type Daemon struct {
 const config = `admin: {bind: {ip: 127.0.0.1, port: %d}}
 static_services:
   - name: ` + Service + `
-    config:
-      listener: {address: {ip: 127.0.0.1, port: %d}}
-      protocol: Redis
-%s    endpoints:
+    config: {listener: {address: {ip: 127.0.0.1, port: %d}}, %s}
+    endpoints:
 `
 
 // Start starts a daemon and returns when it is ready.
@@ -54,42 +55,58 @@ func Start(ctx context.Context, s *child.Starter, o Options) (*Daemon, error) {
 	port, admin, err1 := child.FreePorts()
 	binary, err2 := filepath.Abs(o.Binary) // it runs elsewhere
 	dir, err3 := os.MkdirTemp(o.Dir, "samaritan-")
-	if err := errors.Join(err1, err2, err3); err != nil {
+	text, err4 := o.config(port, admin)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, err
 	}
 	path := filepath.Join(dir, "samaritan.yaml")
-	if err := os.WriteFile(path, []byte(o.config(port, admin)), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
 	d := &Daemon{Port: port, Addr: child.Loopback(port), admin: child.Loopback(admin)}
+	page := o.ReadyPage
+	if page == "" {
+		page = "/ready"
+	}
 	command := append([]string{binary, "-config", path, "-data", dir}, o.Args...)
 	var err error
-	d.Process, d.Ready, err = s.Launch(ctx, child.Options{Dir: dir, CPUs: o.CPUs}, d.isReady, command...)
+	d.Process, d.Ready, err = s.Launch(ctx, child.Options{Dir: dir, CPUs: o.CPUs}, d.serves(page), command...)
 	if err != nil {
 		return nil, err
 	}
 	return d, nil
 }
 
-func (o Options) config(port, admin int) string {
-	option := ""
-	if o.Redis != "" {
-		option = "      redis_option: {" + o.Redis + "}\n"
-	}
+func (o Options) config(port, admin int) (string, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, config, admin, port, option)
-	for _, n := range o.Nodes {
-		fmt.Fprintf(&b, "      - address: {ip: 127.0.0.1, port: %d}\n", n.Port())
+	fmt.Fprintf(&b, config, admin, port, o.Service)
+	for _, endpoint := range o.Endpoints {
+		ip, port, err := net.SplitHostPort(endpoint)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&b, "      - address: {ip: %s, port: %s}\n", ip, port)
 	}
-	return b.String()
+	return b.String() + o.More, nil
 }
 
-// isReady checks that clients can connect and that the daemon calls itself ready.
-func (d *Daemon) isReady(ctx context.Context) error {
-	if err := child.Accepts(d.Addr)(ctx); err != nil {
-		return err
+// serves returns a check: clients can connect, and a page of the admin server says that all is well.
+func (d *Daemon) serves(page string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := child.Accepts(d.Addr)(ctx); err != nil {
+			return err
+		}
+		return d.Get(ctx, page, io.Discard)
 	}
-	return d.Get(ctx, "/ready", io.Discard)
+}
+
+// Stat returns a figure of the page of stats.
+func (d *Daemon) Stat(ctx context.Context, name string) (float64, error) {
+	var page strings.Builder
+	if err := d.Get(ctx, "/stats?filter="+name, &page); err != nil {
+		return 0, err
+	}
+	return figures.Find(page.String(), name)
 }
 
 var errStatus = errors.New("unexpected status")

@@ -1,57 +1,42 @@
 package page
 
 import (
-	"path/filepath"
-	"strings"
-
 	"samaritan/bench/compression/internal/trial"
-	"samaritan/bench/internal/outcome"
-	"samaritan/internal/markdown"
+	"samaritan/bench/internal/findings"
 )
 
-const (
-	docsPage  = "compression.md"
-	docsBegin = "<!-- bench-compression:begin -->"
-	docsEnd   = "<!-- bench-compression:end -->"
-)
-
-// Write replaces what is between the markers of the page in dir.
-func Write(dir string, about outcome.About, r *trial.Results) error {
-	head := about.Head(r.Took, r.Checks())
+// Of shows results.
+func Of(r *trial.Results, about findings.About) *findings.Page {
+	all, remark := sections(r), ""
 	if r.Quick {
-		head += "This was a quick run: times mean nothing.\n\n"
+		remark = "This was a quick run: times mean nothing.\n\n"
 	}
-	return markdown.Replace(filepath.Join(dir, docsPage), docsBegin, docsEnd, head+sections(r, "### ", true))
+	return &findings.Page{
+		Benchmark: "bench-compression", Document: "compression.md", About: about, Took: r.Took, Checks: r.Checks(),
+		Text: all.Text(), Markdown: remark + all.Markdown(),
+	}
 }
 
-// Text is everything for the terminal.
-func Text(r *trial.Results) string {
-	return sections(r, "", false) + outcome.Table(r.Checks())
-}
-
-// sections are all tables with their headings, and notes for those who were not there.
-func sections(r *trial.Results, heading string, notes bool) string {
-	var b strings.Builder
-	for _, s := range []struct {
-		title, table, note string
-		lines              int
-	}{
-		{"How much smaller values get", RatioTable(r.Ratios), ratioNote, len(r.Ratios)},
-		{"Memory of the nodes", MemoryTable(r.Stores), memoryNote, len(r.Stores)},
-		{"Bytes between proxy and nodes, per request", WireTable(r.Stores), wireNote, len(r.Stores)},
-		{"CPU time per request", CostTable(r.Costs, trial.Snappy, trial.Zstd), costNote, len(r.Costs)},
-		{"CPU time per request, values below the threshold", CostTable(r.Untouched, trial.Below, trial.Again), untouchedNote, len(r.Untouched)},
-		{"Latency of GET, 16 KiB of JSON", LatencyTable(r.Latencies), latencyNote, len(r.Latencies)},
-	} {
-		if s.lines == 0 { // It was not wanted.
-			continue
-		}
-		b.WriteString(heading + s.title + "\n\n" + s.table + "\n")
-		if notes {
-			b.WriteString(strings.TrimSpace(s.note) + "\n\n")
-		}
+// sections are those of which there is something.
+func sections(r *trial.Results) (some findings.Sections) {
+	if len(r.Ratios) > 0 {
+		some.Add("How much smaller values get", RatioTable(r.Ratios), ratioNote)
 	}
-	return b.String()
+	if len(r.Stores) > 0 {
+		some.Add("Memory of the nodes", MemoryTable(r.Stores), memoryNote)
+		some.Add("Bytes between proxy and nodes, per request", WireTable(r.Stores), wireNote)
+	}
+	if len(r.Costs) > 0 {
+		some.Add("CPU time per request", CostTable(r.Costs, trial.Snappy, trial.Zstd), costNote)
+	}
+	if len(r.Untouched) > 0 {
+		table := CostTable(r.Untouched, trial.Below, trial.Again)
+		some.Add("CPU time per request, values below the threshold", table, untouchedNote)
+	}
+	if len(r.Latencies) > 0 {
+		some.Add("Latency of GET, 16 KiB of JSON", LatencyTable(r.Latencies), latencyNote)
+	}
+	return some
 }
 
 const ratioNote = `

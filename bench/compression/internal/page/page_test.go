@@ -1,17 +1,14 @@
 package page
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"samaritan/bench/compression/internal/trial"
+	"samaritan/bench/internal/findings"
 	"samaritan/bench/internal/outcome"
-	"samaritan/internal/markdown"
 )
 
 // results are made up.
@@ -53,29 +50,9 @@ func TestTablesHaveTheFigures(t *testing.T) {
 	}
 }
 
-func TestPageKeepsWhatIsAroundTheTables(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, docsPage)
-	require.NoError(t, os.WriteFile(path, []byte("# Before\n"+docsBegin+"\nstale\n"+docsEnd+"\nAfter\n"), 0o600))
-	about := outcome.About{Date: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Machine: "a machine", Extent: "15 rounds"}
-	for range 2 {
-		require.NoError(t, Write(dir, about, results()))
-		text, err := os.ReadFile(path)
-		require.NoError(t, err)
-		assert.Regexp(t, `(?s)^# Before\n<!-- .*Measured 2026-01-02 in 1m0s on a machine, 15 rounds: 3 of 4 bounds kept\.\n.* -->\nAfter\n$`, string(text))
-		assert.NotContains(t, string(text), "stale")
-		assert.NotContains(t, string(text), "quick run")
-	}
-	quick := results()
-	quick.Quick = true
-	require.NoError(t, Write(dir, about, quick))
-	text, err := os.ReadFile(path)
-	require.NoError(t, err)
-	assert.Contains(t, string(text), "quick run")
-}
-
-func TestPageNeedsItsMarkers(t *testing.T) {
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, docsPage), []byte("# Without\n"), 0o600))
-	assert.ErrorIs(t, Write(dir, outcome.About{}, results()), markdown.ErrMarkers)
+func TestPageSaysHowFarItCanBeTrusted(t *testing.T) {
+	r := results()
+	assert.NotContains(t, Of(r, findings.About{}).Markdown, "quick run")
+	r.Quick = true
+	assert.Contains(t, Of(r, findings.About{}).Markdown, "quick run")
 }

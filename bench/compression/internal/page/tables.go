@@ -92,7 +92,7 @@ func CostTable(all []trial.Cost, proxies ...string) string {
 		row := []string{c.Load.Name, trial.Bytes(c.Load.Size) + " " + c.Load.Kind, micros(c.Micros(trial.Off))}
 		for _, proxy := range proxies {
 			times := c.Times(proxy)
-			row = append(row, micros(c.Micros(proxy)), fmt.Sprintf("%.3f", times.Median), fmt.Sprintf("%.2f–%.2f", times.Low, times.High))
+			row = append(row, micros(c.Micros(proxy)), fmt.Sprintf("%.3f", times.Median), times.Range())
 		}
 		limit := ""
 		if c.Load.Limit > 0 {

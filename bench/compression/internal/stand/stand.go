@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strconv"
-	"strings"
 	"time"
 
 	"samaritan/bench/internal/child"
+	"samaritan/bench/internal/figures"
 	"samaritan/internal/testredis"
 )
 
@@ -92,23 +91,11 @@ func (s *Stand) Memory() (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		used, err := number(fmt.Sprint(info), "used_memory:")
+		used, err := figures.Find(fmt.Sprint(info), "used_memory")
 		if err != nil {
 			return 0, fmt.Errorf("memory of %s: %w", n.Addr(), err)
 		}
-		total += used
+		total += int64(used)
 	}
 	return total, nil
-}
-
-var errFormat = errors.New("unexpected format")
-
-// number finds the line that begins with a name, and the number behind that.
-func number(text, name string) (int64, error) {
-	for line := range strings.Lines(text) {
-		if rest, ok := strings.CutPrefix(line, name); ok {
-			return strconv.ParseInt(strings.TrimSpace(rest), 10, 64)
-		}
-	}
-	return 0, fmt.Errorf("%w: no line %s", errFormat, name)
 }

@@ -64,23 +64,6 @@ func (b *bench) steps(ctx context.Context, r *Results) []step {
 	}, costs...)
 }
 
-// proxies starts proxies. The function closeAll ends them; it is there with an error, too.
-func (b *bench) proxies(ctx context.Context, variants []stand.Variant) (all []*stand.Proxy, closeAll func(), err error) {
-	closeAll = func() {
-		for _, p := range all {
-			p.Close()
-		}
-	}
-	for _, v := range variants {
-		p, err := b.stand.Proxy(ctx, v)
-		if err != nil {
-			return all, closeAll, err
-		}
-		all = append(all, p)
-	}
-	return all, closeAll, nil
-}
-
 // some returns n values of a kind. They are the same ones each time.
 func (b *bench) some(kind string, size, n int) [][]byte {
 	name := fmt.Sprint(kind, size)

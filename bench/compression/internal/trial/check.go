@@ -21,26 +21,11 @@ func (r *Results) Checks() []outcome.Check {
 		all = append(all, outcome.Check{
 			Name:    fmt.Sprintf("CPU time, %s: %s", c.Load.Judged, c.Load),
 			Bound:   fmt.Sprintf("<= %.2f times off", c.Load.Limit),
-			Value:   fmt.Sprintf("%.3f (%.2f–%.2f)", times.Median, times.Low, times.High),
-			Verdict: times.within(c.Load.Limit, r.Quick),
+			Value:   times.String(),
+			Verdict: times.Within(c.Load.Limit, r.Quick),
 		})
 	}
 	return all
-}
-
-// within judges a limit.
-func (m Multiple) within(limit float64, quick bool) outcome.Verdict {
-	switch {
-	case m.Median == 0: // Nothing was measured.
-		return outcome.Fail
-	case quick:
-		return outcome.TooShort
-	case m.Median <= limit:
-		return outcome.Pass
-	case m.Low <= limit:
-		return outcome.Unsure
-	}
-	return outcome.Fail
 }
 
 // ratioChecks see to it that values are compressed at all.

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"slices"
 	"time"
 
 	"samaritan/bench/compression/internal/flow"
 	"samaritan/bench/compression/internal/stand"
-	"samaritan/bench/internal/report"
+	"samaritan/bench/internal/child"
+	"samaritan/bench/internal/figures"
+	"samaritan/bench/internal/pairs"
 )
 
 // Cost is the CPU time that a proxy takes for one request, in microseconds, in each slice of all
@@ -21,34 +21,12 @@ type Cost struct {
 }
 
 // Micros is the median of a proxy's slices.
-func (c Cost) Micros(proxy string) float64 { return report.Median(c.Slices[proxy]) }
+func (c Cost) Micros(proxy string) float64 { return figures.Median(c.Slices[proxy]) }
 
-// Multiple is a comparison.
-type Multiple struct {
-	Median    float64
-	Low, High float64 // where the true median is, 19 times out of 20
-}
-
-// Times compares a proxy with the one that is off.
-func (c Cost) Times(proxy string) Multiple { return compare(c.Slices[proxy], c.Slices[Off]) }
-
-// compare divides slice by slice. A median is hardly moved by what else happens on the machine in a few of
-// them. A slice is so long that garbage collection, where it matters at all, is in each of them.
-func compare(a, b []float64) Multiple {
-	var times []float64
-	for i := range min(len(a), len(b)) {
-		if b[i] > 0 {
-			times = append(times, a[i]/b[i])
-		}
-	}
-	if len(times) == 0 {
-		return Multiple{}
-	}
-	slices.Sort(times)
-	// So many of n values are below their median as heads in n tosses of a coin: n/2, give or take
-	// two standard deviations of sqrt(n)/2.
-	low := max(0, int(float64(len(times))/2-math.Sqrt(float64(len(times)))))
-	return Multiple{report.Median(times), times[low], times[len(times)-1-low]}
+// Times compares a proxy with the one that is off. A slice is so long that garbage collection, where it matters at
+// all, is in each of them.
+func (c Cost) Times(proxy string) pairs.Comparison {
+	return pairs.Divide(c.Slices[proxy], c.Slices[Off])
 }
 
 // costs runs all loads that were asked for on all variants, one of which is off.
@@ -73,8 +51,8 @@ func (b *bench) costs(ctx context.Context, loads []Load, count int, variants ...
 
 // costRound starts proxies, and appends what each load takes with each of them.
 func (b *bench) costRound(ctx context.Context, round, count int, all []Cost, variants []stand.Variant) error {
-	proxies, closeAll, err := b.proxies(ctx, variants)
-	defer closeAll()
+	proxies, killAll, err := child.StartAll(ctx, variants, b.stand.Proxy)
+	defer killAll()
 	if err != nil {
 		return err
 	}
@@ -155,21 +133,14 @@ func (b *bench) measure(ctx context.Context, round, count int, lanes []*lane, to
 	})
 }
 
-// turns lets all lanes run some times in turns, each time with another one first and every other time
-// in the opposite order, and once before that to warm up.
+// turns lets all lanes run in turns; see [pairs.Turns]. An error says whose it is.
 func turns(round, count int, lanes []*lane, run func(l *lane, warm bool) error) error {
-	for turn := range count + 1 {
-		for i := range lanes {
-			if turn%2 == 1 {
-				i = len(lanes) - 1 - i
-			}
-			l := lanes[(round+turn+i)%len(lanes)]
-			if err := run(l, turn == 0); err != nil {
-				return errors.Join(fmt.Errorf("%s: %w", l.proxy.Variant.Name, err), l.proxy.Running())
-			}
+	return pairs.Turns(round, count, lanes, func(l *lane, warm bool) error {
+		if err := run(l, warm); err != nil {
+			return errors.Join(fmt.Errorf("%s: %w", l.proxy.Variant.Name, err), l.proxy.Running())
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // slice runs the load once and returns the CPU time that the proxy took for it.

@@ -2,12 +2,11 @@ package trial
 
 import (
 	"context"
-	"slices"
-	"time"
 
 	"samaritan/bench/compression/internal/flow"
 	"samaritan/bench/compression/internal/stand"
-	"samaritan/bench/internal/report"
+	"samaritan/bench/internal/child"
+	"samaritan/bench/internal/figures"
 )
 
 // Latency is what clients wait for a GET of 16 KiB of JSON, in milliseconds, in each round.
@@ -18,12 +17,12 @@ type Latency struct {
 
 // Millis are the medians of a proxy's rounds.
 func (l Latency) Millis(proxy string) (p50, p99 float64) {
-	return report.Median(l.P50[proxy]), report.Median(l.P99[proxy])
+	return figures.Median(l.P50[proxy]), figures.Median(l.P99[proxy])
 }
 
 func (b *bench) latencies(ctx context.Context) ([]Latency, error) {
-	proxies, closeAll, err := b.proxies(ctx, []stand.Variant{off, snappy, zstd})
-	defer closeAll()
+	proxies, killAll, err := child.StartAll(ctx, []stand.Variant{off, snappy, zstd}, b.stand.Proxy)
+	defer killAll()
 	if err != nil {
 		return nil, err
 	}
@@ -62,18 +61,8 @@ func (b *bench) latencyRound(ctx context.Context, round int, load Load, proxies 
 	}
 	for _, l := range lanes {
 		name := l.proxy.Variant.Name
-		slices.Sort(l.latencies)
-		to.P50[name] = append(to.P50[name], percentile(l.latencies, 0.50))
-		to.P99[name] = append(to.P99[name], percentile(l.latencies, 0.99))
+		to.P50[name] = append(to.P50[name], figures.Percentile(l.latencies, 0.50))
+		to.P99[name] = append(to.P99[name], figures.Percentile(l.latencies, 0.99))
 	}
 	return nil
-}
-
-// percentile of sorted times, in milliseconds. Of nothing it is 0.
-func percentile(sorted []time.Duration, share float64) float64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	i := min(int(share*float64(len(sorted))), len(sorted)-1)
-	return float64(sorted[i]) / float64(time.Millisecond)
 }

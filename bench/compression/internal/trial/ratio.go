@@ -6,6 +6,7 @@ import (
 
 	"samaritan/bench/compression/internal/flow"
 	"samaritan/bench/compression/internal/stand"
+	"samaritan/bench/internal/child"
 	"samaritan/internal/testvalues"
 )
 
@@ -20,8 +21,8 @@ type Ratio struct {
 }
 
 func (b *bench) ratios(ctx context.Context) ([]Ratio, error) {
-	proxies, closeAll, err := b.proxies(ctx, []stand.Variant{snappy, zstd})
-	defer closeAll()
+	proxies, killAll, err := child.StartAll(ctx, []stand.Variant{snappy, zstd}, b.stand.Proxy)
+	defer killAll()
 	if err != nil {
 		return nil, err
 	}

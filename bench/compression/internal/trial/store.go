@@ -7,6 +7,7 @@ import (
 
 	"samaritan/bench/compression/internal/flow"
 	"samaritan/bench/compression/internal/stand"
+	"samaritan/bench/internal/child"
 )
 
 // Store is what so many values take.
@@ -32,8 +33,8 @@ var stored = []struct {
 
 func (b *bench) stores(ctx context.Context) ([]Store, error) {
 	variants := []stand.Variant{off, snappy, zstd}
-	proxies, closeAll, err := b.proxies(ctx, variants)
-	defer closeAll()
+	proxies, killAll, err := child.StartAll(ctx, variants, b.stand.Proxy)
+	defer killAll()
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func (b *bench) store(ctx context.Context, p *stand.Proxy, s Store) (t Taken, er
 	}
 	check, err := wire(ctx, p, func() error { return flow.Check(ctx, p.Addr, names, values) })
 	perRequest := 1 / float64(s.Count)
-	return Taken{Memory: full - empty, Sent: float64(fill.Sent) * perRequest, Received: float64(check.Received) * perRequest}, err
+	return Taken{Memory: full - empty, Sent: fill.Sent * perRequest, Received: check.Received * perRequest}, err
 }
 
 // wire returns what went between a proxy and the nodes while something was done.

@@ -2,15 +2,14 @@ package trial
 
 import (
 	"regexp"
-	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"samaritan/bench/internal/outcome"
+	"samaritan/bench/internal/pairs"
 	"samaritan/internal/testredis"
 )
 
@@ -18,21 +17,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestSlicesAreComparedWithTheirNeighbours(t *testing.T) {
 	c := Cost{Slices: map[string][]float64{Off: {10, 20, 10}, Snappy: {20, 20, 30}}}
-	assert.Equal(t, Multiple{Median: 2, Low: 1, High: 3}, c.Times(Snappy))
+	assert.Equal(t, pairs.Comparison{Median: 2, Low: 1, High: 3}, c.Times(Snappy))
 	assert.Equal(t, 10.0, c.Micros(Off))
 	assert.Zero(t, c.Times(Zstd))
-}
-
-func TestComparisonSaysHowSureItIs(t *testing.T) {
-	var a, b []float64
-	for i := range 100 {
-		a, b = append(a, float64(i)), append(b, 10)
-	}
-	m := compare(a, b)
-	assert.InDelta(t, 4.95, m.Median, 0.001)
-	assert.InDelta(t, 4, m.Low, 0.11)
-	assert.InDelta(t, 5.9, m.High, 0.11)
-	assert.Equal(t, Multiple{3, 3, 3}, compare([]float64{6}, []float64{2}))
 }
 
 func TestOnlySomeLoads(t *testing.T) {
@@ -68,17 +55,6 @@ func TestBoundsAreJudged(t *testing.T) {
 	assert.Equal(t, "1 of 3 bounds kept", outcome.Summarize(r.Checks()).String())
 }
 
-func TestPercentiles(t *testing.T) {
-	var all []time.Duration
-	for i := range 100 {
-		all = append(all, time.Duration(i)*time.Millisecond)
-	}
-	assert.Equal(t, 50.0, percentile(all, 0.5))
-	assert.Equal(t, 99.0, percentile(all, 0.99))
-	assert.Equal(t, 99.0, percentile(all, 1))
-	assert.Zero(t, percentile(nil, 0.5))
-}
-
 func TestKeysOfAllProxiesHaveTheSameSlots(t *testing.T) {
 	a, b := keys(0, "json", 64, 100), keys(2, "json", 64, 100)
 	for i := range a {
@@ -111,36 +87,5 @@ func TestLimits(t *testing.T) {
 	assert.Equal(t, 2.2, limits["snappy GET and SET, 16 KiB json"])
 	for _, name := range []string{"GET, 64 bytes json", "SET, 64 bytes json", "MGET of 100, 64 bytes json", "GET and SET, 16 KiB json"} {
 		assert.Equal(t, 1.02, limits["below "+name], name)
-	}
-}
-
-func TestLanesTakeTurns(t *testing.T) {
-	lanes := []*lane{{}, {}, {}}
-	number := func(l *lane) int { return slices.Index(lanes, l) }
-	firsts, follows := [3]int{}, [3][3]int{}
-	var order []int
-	warmed := 0
-	require.NoError(t, turns(0, 6, lanes, func(l *lane, warm bool) error {
-		if warm {
-			warmed++
-			return nil
-		}
-		order = append(order, number(l))
-		return nil
-	}))
-	assert.Equal(t, 3, warmed)
-	require.Len(t, order, 18)
-	for i, n := range order {
-		if i%3 == 0 {
-			firsts[n]++
-			continue
-		}
-		follows[order[i-1]][n]++
-	}
-	assert.Equal(t, [3]int{2, 2, 2}, firsts)
-	for a := range 3 {
-		for b := range 3 {
-			assert.Equal(t, a != b, follows[a][b] > 0, "%d after %d", b, a)
-		}
 	}
 }

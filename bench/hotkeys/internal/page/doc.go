@@ -1,3 +1,3 @@
-// Package page writes what the trials of package hotkey found: as tables for the terminal, and into
-// docs/hotkeys.md between two markers, with pictures beside it.
+// Package page shows what the trials of package hotkey found: tables for the terminal and for docs/hotkeys.md, with
+// pictures beside that.
 package page

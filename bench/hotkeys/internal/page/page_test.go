@@ -4,18 +4,15 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"samaritan/bench/hotkeys/internal/trial"
+	"samaritan/bench/internal/findings"
 	"samaritan/bench/internal/outcome"
-	"samaritan/internal/markdown"
 )
 
 // results has a little of everything.
@@ -45,26 +42,22 @@ func results() *trial.Results {
 	}
 }
 
-func TestTextHasEveryTableAndEveryBound(t *testing.T) {
+func TestTextHasEveryTable(t *testing.T) {
 	r := results()
-	text := Text(r)
+	text := Of(r, findings.About{}).Text
 	for _, want := range []string{
 		"| s = 0.99, 10,000/s ", "the same sample, counted exactly", "1 % of 10000/s", "| package hotkey", "9.0", "| 500000 |",
 	} {
 		assert.Contains(t, text, want)
 	}
-	for _, c := range r.Checks() {
-		assert.Contains(t, text, c.Name)
-	}
-	assert.Contains(t, text, "PASS")
 	assert.NotContains(t, text, "%!") // a format that does not fit
 	assert.NoError(t, outcome.Summarize(r.Checks()).Err())
 	r.Cost = nil
-	assert.NotContains(t, Text(r), "500000")
+	assert.NotContains(t, Of(r, findings.About{}).Text, "500000")
 }
 
 func TestTablesAreAligned(t *testing.T) {
-	for table := range strings.SplitSeq(Text(results()), "\n\n") {
+	for table := range strings.SplitSeq(Of(results(), findings.About{}).Text, "\n\n") {
 		lines := strings.Split(strings.TrimSpace(table), "\n")
 		for _, line := range lines {
 			assert.Len(t, []rune(line), len([]rune(lines[0])))
@@ -72,25 +65,14 @@ func TestTablesAreAligned(t *testing.T) {
 	}
 }
 
-func TestWriteReplacesWhatIsBetweenTheMarkers(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, docsPage)
-	require.NoError(t, os.WriteFile(path, []byte("# Head\n"+docsBegin+"\nold\n"+docsEnd+"\ntail\n"), 0o600))
-	for range 2 { // the second finds what the first has written
-		require.NoError(t, Write(dir, outcome.About{Machine: "a machine"}, results()))
-	}
-	text, err := os.ReadFile(path)
-	require.NoError(t, err)
-	assert.True(t, strings.HasPrefix(string(text), "# Head\n"+docsBegin+"\n\nMeasured"))
-	assert.True(t, strings.HasSuffix(string(text), docsEnd+"\ntail\n"))
-	assert.NotContains(t, string(text), "old")
-	assert.NotContains(t, string(text), "%!")
-	for _, name := range []string{"accuracy", "comparison", "decay", "counter"} {
-		svg, err := os.ReadFile(filepath.Join(dir, "hotkeys-"+name+".svg"))
-		require.NoError(t, err)
-		assert.NoError(t, wellFormed(string(svg)), name)
-		assert.NotContains(t, string(svg), "NaN", name)
-		assert.NotContains(t, string(svg), "Inf", name)
+func TestDocumentAndItsPicturesAreSound(t *testing.T) {
+	page := Of(results(), findings.About{})
+	assert.NotContains(t, page.Markdown, "%!")
+	assert.Len(t, page.Pictures, 4)
+	for name, svg := range page.Pictures {
+		assert.NoError(t, wellFormed(svg), name)
+		assert.NotContains(t, svg, "NaN", name)
+		assert.NotContains(t, svg, "Inf", name)
 	}
 }
 
@@ -103,17 +85,4 @@ func wellFormed(text string) error {
 			return err
 		}
 	}
-}
-
-func TestAPageWithoutMarkersIsLeftAlone(t *testing.T) {
-	for _, page := range []string{"", docsBegin, docsEnd + docsBegin, docsBegin + docsEnd + docsBegin} {
-		dir := t.TempDir()
-		path := filepath.Join(dir, docsPage)
-		require.NoError(t, os.WriteFile(path, []byte(page), 0o600))
-		require.ErrorIs(t, Write(dir, outcome.About{}, results()), markdown.ErrMarkers)
-		text, err := os.ReadFile(path)
-		require.NoError(t, err)
-		assert.Equal(t, page, string(text))
-	}
-	require.ErrorIs(t, Write(t.TempDir(), outcome.About{}, results()), os.ErrNotExist)
 }

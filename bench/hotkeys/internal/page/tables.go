@@ -2,12 +2,9 @@ package page
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"samaritan/bench/hotkeys/internal/trial"
-	"samaritan/bench/internal/outcome"
 	"samaritan/internal/markdown"
 )
 
@@ -147,12 +144,3 @@ func MergeTable(c *trial.Cost) string {
 }
 
 func millis(d time.Duration) string { return fmt.Sprintf("%.1f", float64(d)/float64(time.Millisecond)) }
-
-// Text is everything for the terminal.
-func Text(r *trial.Results) string {
-	parts := []string{AccuracyTable(r.Accuracy), BurstTable(r.Bursts), GrowthTable(r.Growths), ContestTable(r.Contests, r.Cost != nil)}
-	if r.Cost != nil {
-		parts = append(parts, CostTable(r.Cost), MergeTable(r.Cost))
-	}
-	return strings.Join(slices.Concat(parts, []string{outcome.Table(r.Checks())}), "\n")
-}

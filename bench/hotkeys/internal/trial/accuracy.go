@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"samaritan/bench/hotkeys/internal/traffic"
+	"samaritan/bench/internal/figures"
 	"samaritan/hotkey"
 )
 
@@ -167,24 +168,15 @@ func idealScore(r *Rig, interval time.Duration) Score {
 	return score(report, r.truth, r.keys, Capacity)
 }
 
-// figures collects one figure of all scores.
-func figures(scores []Score, of func(Score) float64) []float64 {
-	all := make([]float64, len(scores))
-	for i, s := range scores {
-		all[i] = of(s)
-	}
-	return all
-}
-
 // Figure returns a figure's median over the seeds, and the least and the most.
 func Figure(scores []Score, of func(Score) float64) (mid, least, most float64) {
-	all := figures(scores, of)
-	return median(all), slices.Min(all), slices.Max(all)
+	all := figures.Each(scores, of)
+	return figures.Median(all), slices.Min(all), slices.Max(all)
 }
 
 // Mean returns a figure's mean over the seeds.
 func Mean(scores []Score, of func(Score) float64) (mean float64) {
-	for _, v := range figures(scores, of) {
+	for _, v := range figures.Each(scores, of) {
 		mean += v / float64(len(scores))
 	}
 	return mean

@@ -7,6 +7,7 @@ import (
 
 	"samaritan/bench/hotkeys/internal/rival"
 	"samaritan/bench/hotkeys/internal/traffic"
+	"samaritan/bench/internal/figures"
 	"samaritan/hotkey"
 )
 
@@ -187,7 +188,7 @@ func (c *Contest) run(s *stream, keys *traffic.Keys, rounds int) {
 		}
 	}
 	for i, e := range entrants() {
-		c.Entrants[i].PerHit = median(times[e.name])
+		c.Entrants[i].PerHit = figures.Median(times[e.name])
 		c.Entrants[i].Bytes = allocated(func() { runtime.KeepAlive(e.make()) })
 	}
 }
@@ -211,7 +212,7 @@ func rate(name string, a algorithm, truth *exact, keys *traffic.Keys) Entrant {
 			errs = append(errs, relative(counts[t.key], t.count))
 		}
 	}
-	e.Precision, e.Recall, e.CountError = precision(order, truth, Capacity), precision(order, truth, leading), median(errs)
+	e.Precision, e.Recall, e.CountError = precision(order, truth, Capacity), precision(order, truth, leading), figures.Median(errs)
 	return e
 }
 

@@ -2,9 +2,11 @@ package trial
 
 import (
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
 
+	"samaritan/bench/internal/figures"
 	"samaritan/hotkey"
 )
 
@@ -31,7 +33,7 @@ type Timing struct {
 }
 
 func timing(rounds []float64) Timing {
-	return Timing{PerHit: median(rounds), Low: rounds[0], High: rounds[len(rounds)-1]}
+	return Timing{PerHit: figures.Median(rounds), Low: slices.Min(rounds), High: slices.Max(rounds)}
 }
 
 // Busy is the share of a core that counting one by one takes at that rate.
@@ -221,6 +223,6 @@ func (w *World) mergeCost(nodes, rounds int) MergeCost {
 		})))
 	}
 	return MergeCost{
-		Nodes: nodes, Add: time.Duration(median(adds[2:])), Merge: time.Duration(median(merges[2:])), Allocated: int(median(bytes[2:])),
+		Nodes: nodes, Add: time.Duration(figures.Median(adds[2:])), Merge: time.Duration(figures.Median(merges[2:])), Allocated: int(figures.Median(bytes[2:])),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"samaritan/bench/hotkeys/internal/traffic"
+	"samaritan/bench/internal/figures"
 	"samaritan/hotkey"
 )
 
@@ -53,7 +54,7 @@ func score(report *hotkey.Report, truth *exact, keys *traffic.Keys, capacity int
 		}
 		qps = append(qps, err)
 	}
-	s.CountError, s.Bound, s.QPSError = median(counts), median(bounds), median(qps)
+	s.CountError, s.Bound, s.QPSError = figures.Median(counts), figures.Median(bounds), figures.Median(qps)
 	return s
 }
 
@@ -118,14 +119,4 @@ func relative(figure, truth uint64) float64 {
 		return 1
 	}
 	return float64(distance(figure, truth)) / float64(truth)
-}
-
-// median sorts values. It is 0 when there are none.
-func median(values []float64) float64 {
-	if len(values) == 0 {
-		return 0
-	}
-	slices.Sort(values)
-	n := len(values)
-	return (values[(n-1)/2] + values[n/2]) / 2
 }

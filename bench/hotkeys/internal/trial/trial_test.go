@@ -99,13 +99,6 @@ func TestAgreeTellsDistributionsApart(t *testing.T) {
 	assert.True(t, agree(certain, certain))
 }
 
-func TestMedian(t *testing.T) {
-	assert.Zero(t, median(nil))
-	assert.InDelta(t, 2, median([]float64{3, 1, 2}), 1e-9)
-	assert.InDelta(t, 2.5, median([]float64{4, 3, 1, 2}), 1e-9)
-}
-
-// TestChecksFail makes sure that every kind of bound can be missed.
 func TestChecksFail(t *testing.T) {
 	bad := Score{Precision: 0.9, Displaced: 3, QPSError: 0.2, Within: 0.5, HitsError: 0.1}
 	r := &Results{

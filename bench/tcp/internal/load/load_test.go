@@ -11,28 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"samaritan/bench/internal/benchtest"
 	"samaritan/bench/internal/child"
 	"samaritan/bench/tcp/internal/peer"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// serve runs a server until the test ends.
-func serve(t *testing.T) (addr string) {
-	t.Helper()
-	port, _, err := child.FreePorts()
-	require.NoError(t, err)
-	addr = child.Loopback(port)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- peer.Serve(ctx, addr) }()
-	t.Cleanup(func() {
-		cancel()
-		assert.NoError(t, <-done)
-	})
-	require.Eventually(t, func() bool { return child.Accepts(addr)(t.Context()) == nil }, 10*time.Second, time.Millisecond)
-	return addr
-}
 
 // answer runs a server that treats every connection with serve.
 func answer(t *testing.T, serve func(net.Conn)) (addr string) {
@@ -59,7 +43,7 @@ func answer(t *testing.T, serve func(net.Conn)) (addr string) {
 }
 
 func TestAllKindsOfLoad(t *testing.T) {
-	addr := serve(t)
+	addr := benchtest.Serve(t, peer.Serve)
 	for _, c := range []struct {
 		name    string
 		options Options
@@ -90,7 +74,7 @@ func TestAllKindsOfLoad(t *testing.T) {
 }
 
 func TestPacedClientsKeepTheirPace(t *testing.T) {
-	l, err := Open(t.Context(), serve(t), Options{Kind: PingPong, Connections: 2, Every: 20 * time.Millisecond})
+	l, err := Open(t.Context(), benchtest.Serve(t, peer.Serve), Options{Kind: PingPong, Connections: 2, Every: 20 * time.Millisecond})
 	require.NoError(t, err)
 	defer l.Close()
 	r, err := l.Run(t.Context(), 200*time.Millisecond)
@@ -117,7 +101,7 @@ func TestConnectionThatEndsIsAnError(t *testing.T) {
 }
 
 func TestInterruptedRunEnds(t *testing.T) {
-	addr := serve(t)
+	addr := benchtest.Serve(t, peer.Serve)
 	for _, o := range []Options{
 		{Kind: Connect, Connections: 2},
 		{Kind: PingPong, Connections: 2, Every: time.Minute},

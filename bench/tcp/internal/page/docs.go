@@ -2,54 +2,29 @@ package page
 
 import (
 	"fmt"
-	"path/filepath"
-	"strings"
 
+	"samaritan/bench/internal/findings"
 	"samaritan/bench/internal/outcome"
 	"samaritan/bench/tcp/internal/trial"
-	"samaritan/internal/markdown"
 )
 
-const (
-	docsPage  = "benchmark-tcp.md"
-	docsBegin = "<!-- bench-tcp:begin -->"
-	docsEnd   = "<!-- bench-tcp:end -->"
-)
-
-// Write replaces what is between the markers of the page in dir.
-func Write(dir string, about outcome.About, r *trial.Results) error {
-	head := about.Head(r.Took, r.Checks())
+// Of shows results.
+func Of(r *trial.Results, about findings.About) *findings.Page {
+	all, checks, remarks := sections(r), r.Checks(), ""
 	if r.Options.Stand.StandIn {
-		head += "Another HAProxy played Samaritan: by how much they differ is by how much these figures can be wrong.\n\n"
+		remarks += "Another HAProxy played Samaritan: by how much they differ is by how much these figures can be wrong.\n\n"
 	}
 	if r.Options.Quick {
-		head += "This was a quick run: times mean nothing.\n\n"
+		remarks += "This was a quick run: times mean nothing.\n\n"
 	}
-	return markdown.Replace(filepath.Join(dir, docsPage), docsBegin, docsEnd, head+outcome.Table(r.Checks())+"\n"+sections(r, "### ", true))
-}
-
-// Text is everything for the terminal.
-func Text(r *trial.Results) string {
-	return sections(r, "", false) + outcome.Table(r.Checks())
-}
-
-// section is a table with what is around it.
-type section struct{ title, table, note string }
-
-// sections are all tables with their headings, and notes for those who were not there.
-func sections(r *trial.Results, heading string, notes bool) string {
-	var b strings.Builder
-	for _, s := range all(r) {
-		b.WriteString(heading + s.title + "\n\n" + s.table + "\n")
-		if notes {
-			b.WriteString(strings.TrimSpace(s.note) + "\n\n")
-		}
+	return &findings.Page{
+		Benchmark: "bench-tcp", Document: "benchmark-tcp.md", About: about, Took: r.Took, Checks: checks,
+		Text: all.Text(), Markdown: remarks + outcome.Table(checks) + "\n" + all.Markdown(),
 	}
-	return b.String()
 }
 
-// all are the sections of which there is something.
-func all(r *trial.Results) (some []section) {
+// sections are those of which there is something.
+func sections(r *trial.Results) (some findings.Sections) {
 	var bulk, turns []trial.Cost
 	for _, c := range r.Costs {
 		if c.Load.Bulk() {
@@ -59,23 +34,23 @@ func all(r *trial.Results) (some []section) {
 		}
 	}
 	if len(bulk) > 0 {
-		some = append(some, section{"CPU time per GB", BulkTable(bulk), bulkNote})
+		some.Add("CPU time per GB", BulkTable(bulk), bulkNote)
 	}
 	if len(turns) > 0 {
-		some = append(some, section{"CPU time per connection and per round trip", TurnTable(turns), turnNote})
-		some = append(some, section{"What clients wait", LatencyTable(turns), latencyNote})
+		some.Add("CPU time per connection and per round trip", TurnTable(turns), turnNote)
+		some.Add("What clients wait", LatencyTable(turns), latencyNote)
 	}
 	if len(r.Costs) > 0 {
-		some = append(some, section{"Throughput", RateTable(r.Costs), rateNote})
+		some.Add("Throughput", RateTable(r.Costs), rateNote)
 	}
 	if r.Memory != nil {
-		some = append(some, section{"Memory", MemoryTable(r.Memory), fmt.Sprintf(memoryNote, r.Memory.Connections)})
+		some.Add("Memory", MemoryTable(r.Memory), fmt.Sprintf(memoryNote, r.Memory.Connections))
 	}
 	if r.Apply != nil {
-		some = append(some, section{"Many services at once", ApplyTable(r.Apply), applyNote})
+		some.Add("Many services at once", ApplyTable(r.Apply), applyNote)
 	}
 	if r.Storm != nil {
-		some = append(some, section{"Endpoints that change", StormTable(r.Storm), fmt.Sprintf(stormNote, r.Storm.Services)})
+		some.Add("Endpoints that change", StormTable(r.Storm), fmt.Sprintf(stormNote, r.Storm.Services))
 	}
 	return some
 }

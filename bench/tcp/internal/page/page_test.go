@@ -1,18 +1,15 @@
 package page
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
+	"samaritan/bench/internal/findings"
 	"samaritan/bench/internal/outcome"
 	"samaritan/bench/tcp/internal/stand"
 	"samaritan/bench/tcp/internal/trial"
-	"samaritan/internal/markdown"
 )
 
 // results are made up.
@@ -63,38 +60,18 @@ func TestTablesHaveTheFigures(t *testing.T) {
 	}
 }
 
-func TestPageKeepsWhatIsAroundTheTables(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, docsPage)
-	require.NoError(t, os.WriteFile(path, []byte("# Before\n"+docsBegin+"\nstale\n"+docsEnd+"\nAfter\n"), 0o600))
-	about := outcome.About{Date: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Machine: "a machine", Extent: "8 rounds"}
-	for range 2 {
-		require.NoError(t, Write(dir, about, results()))
-		text, err := os.ReadFile(path)
-		require.NoError(t, err)
-		assert.Regexp(t, `(?s)^# Before\n<!-- .*Measured 2026-01-02 in 1m0s on a machine, 8 rounds: 1 of 7 bounds kept\.\n.* -->\nAfter\n$`, string(text))
-		assert.NotContains(t, string(text), "stale")
-		assert.NotContains(t, string(text), "quick run")
-	}
-	odd := results()
-	odd.Options.Quick, odd.Options.Stand.StandIn = true, true
-	require.NoError(t, Write(dir, about, odd))
-	text, err := os.ReadFile(path)
-	require.NoError(t, err)
-	assert.Contains(t, string(text), "quick run")
-	assert.Contains(t, string(text), "played Samaritan")
-}
-
-func TestPageNeedsItsMarkers(t *testing.T) {
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, docsPage), []byte("# Without\n"), 0o600))
-	assert.ErrorIs(t, Write(dir, outcome.About{}, results()), markdown.ErrMarkers)
+func TestPageSaysHowFarItCanBeTrusted(t *testing.T) {
+	r := results()
+	assert.NotContains(t, Of(r, findings.About{}).Markdown, "quick run")
+	r.Options.Quick, r.Options.Stand.StandIn = true, true
+	assert.Contains(t, Of(r, findings.About{}).Markdown, "quick run")
+	assert.Contains(t, Of(r, findings.About{}).Markdown, "played Samaritan")
 }
 
 func TestWhatWasNotMeasuredHasNoTable(t *testing.T) {
 	r := results()
 	r.Costs, r.Memory, r.Storm = r.Costs[:1], nil, nil
-	text := Text(r)
+	text := Of(r, findings.About{}).Text
 	assert.Contains(t, text, "CPU time per GB\n\n")
 	assert.Contains(t, text, "Many services at once\n\n")
 	for _, title := range []string{"round trip\n", "What clients wait", "Memory", "Endpoints that change"} {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"samaritan/bench/internal/report"
+	"samaritan/bench/internal/figures"
 	"samaritan/bench/tcp/internal/stand"
 	"samaritan/bench/tcp/internal/trial"
 	"samaritan/internal/markdown"
@@ -17,7 +17,7 @@ func BulkTable(all []trial.Cost) string {
 
 // TurnTable says what connections and round trips take.
 func TurnTable(all []trial.Cost) string {
-	return costTable(all, "µs", func(c float64) string { return digits(c * 1e6) })
+	return costTable(all, "µs", func(c float64) string { return figures.Digits(c * 1e6) })
 }
 
 func costTable(all []trial.Cost, unit string, format func(float64) string) string {
@@ -78,7 +78,7 @@ func RateTable(all []trial.Cost) string {
 		}
 		row := []string{c.Load.Name, unit}
 		for _, k := range everybody {
-			row = append(row, digits(c.Median(k).Rate))
+			row = append(row, figures.Digits(c.Median(k).Rate))
 		}
 		t.Add(row...)
 	}
@@ -91,7 +91,7 @@ func MemoryTable(m *trial.Memory) string {
 	t.Add("proxy", "at start, MiB", "idle connection, KiB")
 	for _, k := range stand.Proxies {
 		start, each := m.Median(k)
-		t.Add(string(k), digits(start/(1<<20)), digits(each/(1<<10)))
+		t.Add(string(k), figures.Digits(start/(1<<20)), figures.Digits(each/(1<<10)))
 	}
 	return t.String()
 }
@@ -101,8 +101,8 @@ func ApplyTable(a *trial.Apply) string {
 	t := &markdown.Table{Left: 1}
 	t.Add("services", "endpoints of each", "seconds", "from–to", "CPU, s")
 	t.Add(
-		fmt.Sprint(a.Services), fmt.Sprint(a.Endpoints), fmt.Sprintf("%.3f", report.Median(a.Seconds)),
-		fmt.Sprintf("%.2f–%.2f", slices.Min(a.Seconds), slices.Max(a.Seconds)), fmt.Sprintf("%.3f", report.Median(a.CPU)),
+		fmt.Sprint(a.Services), fmt.Sprint(a.Endpoints), fmt.Sprintf("%.3f", figures.Median(a.Seconds)),
+		fmt.Sprintf("%.2f–%.2f", slices.Min(a.Seconds), slices.Max(a.Seconds)), fmt.Sprintf("%.3f", figures.Median(a.CPU)),
 	)
 	return t.String()
 }
@@ -116,7 +116,7 @@ func StormTable(s *trial.Storm) string {
 	t.Add("none", millis(without.P50), millis(without.P99), "", "", "", "", percent(without.CPU), "")
 	t.Add(
 		fmt.Sprintf("%d a minute", s.PerMinute), millis(with.P50), millis(with.P99),
-		millis(more.Median), more.Range(), fmt.Sprintf("%.3f", times.Median), times.Range(), percent(with.CPU), digits(s.PerChange()*1e6),
+		millis(more.Median), more.Range(), fmt.Sprintf("%.3f", times.Median), times.Range(), percent(with.CPU), figures.Digits(s.PerChange()*1e6),
 	)
 	return t.String()
 }
@@ -124,14 +124,3 @@ func StormTable(s *trial.Storm) string {
 func millis(ms float64) string { return fmt.Sprintf("%.3f", ms) }
 
 func percent(share float64) string { return fmt.Sprintf("%.1f", 100*share) }
-
-// digits formats with about three significant digits.
-func digits(v float64) string {
-	switch {
-	case v >= 99.95:
-		return fmt.Sprintf("%.0f", v)
-	case v >= 9.995:
-		return fmt.Sprintf("%.1f", v)
-	}
-	return fmt.Sprintf("%.2f", v)
-}

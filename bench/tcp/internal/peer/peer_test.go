@@ -2,7 +2,6 @@ package peer
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"net"
 	"testing"
@@ -12,27 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"samaritan/bench/internal/child"
+	"samaritan/bench/internal/benchtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// start serves until the test ends.
-func start(t *testing.T) (addr string) {
-	t.Helper()
-	port, _, err := child.FreePorts()
-	require.NoError(t, err)
-	addr = child.Loopback(port)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, addr) }()
-	t.Cleanup(func() {
-		cancel()
-		assert.NoError(t, <-done)
-	})
-	require.Eventually(t, func() bool { return child.Accepts(addr)(t.Context()) == nil }, 10*time.Second, time.Millisecond)
-	return addr
-}
 
 func dial(t *testing.T, addr string) net.Conn {
 	t.Helper()
@@ -44,7 +26,7 @@ func dial(t *testing.T, addr string) net.Conn {
 }
 
 func TestAnswersEndWithTheRequest(t *testing.T) {
-	c := dial(t, start(t))
+	c := dial(t, benchtest.Serve(t, Serve))
 	for number, op := range []Op{Echo, Download, Upload, Echo} {
 		const count = 3*chunk + 5
 		var r, end Request
@@ -64,7 +46,7 @@ func TestAnswersEndWithTheRequest(t *testing.T) {
 }
 
 func TestUnknownRequestEndsTheConnection(t *testing.T) {
-	c := dial(t, start(t))
+	c := dial(t, benchtest.Serve(t, Serve))
 	_, err := c.Write(make([]byte, Size))
 	require.NoError(t, err)
 	_, err = c.Read(make([]byte, 1))
@@ -72,11 +54,11 @@ func TestUnknownRequestEndsTheConnection(t *testing.T) {
 }
 
 func TestServerEndsWithItsClientsConnected(t *testing.T) {
-	dial(t, start(t)) // The context of the test ends before its connections do.
+	dial(t, benchtest.Serve(t, Serve)) // The context of the test ends before its connections do.
 }
 
 func TestAddressInUseIsAnError(t *testing.T) {
-	addr := start(t)
+	addr := benchtest.Serve(t, Serve)
 	assert.ErrorContains(t, Serve(t.Context(), addr), "in use")
 }
 

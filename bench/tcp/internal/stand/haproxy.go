@@ -47,5 +47,5 @@ func (s *Stand) startHAProxy(ctx context.Context, server string, splice bool) (*
 	if err != nil {
 		return nil, err
 	}
-	return &Target{Addr: addr, process: p}, nil
+	return &Target{Addr: addr, Process: p}, nil
 }

@@ -54,11 +54,11 @@ func TestEachTargetLeadsToTheServer(t *testing.T) {
 		after, err := target.CPU()
 		require.NoError(t, err)
 		assert.Greater(t, after, before, k)
-		rss, err := target.RSS()
+		rss, err := target.SettledRSS(t.Context())
 		require.NoError(t, err)
 		assert.Positive(t, rss, k)
 		require.NoError(t, target.Running())
-		target.Close()
+		target.Kill()
 		assert.Equal(t, k == Direct, target.Running() == nil, "the server is for all of them")
 	}
 	_, err := s.Target(t.Context(), "nothing")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"samaritan/bench/internal/child"
 )
@@ -23,14 +22,13 @@ const (
 // Proxies are all kinds that are one.
 var Proxies = []Kind{Samaritan, HAProxy, Splice}
 
-// Target is what clients talk to. Its methods may be used until it is closed.
+// Target is what clients talk to.
 type Target struct {
 	Kind Kind
 	Addr string // for clients
+	*child.Process
 
-	process *child.Process
-	shared  bool   // it is the server, which others need
-	admin   string // host:port, of Samaritan only
+	shared bool // it is the server, which others need
 }
 
 // Target starts a proxy and returns when it is ready; Direct is there already.
@@ -48,11 +46,11 @@ func (s *Stand) Target(ctx context.Context, k Kind) (*Target, error) {
 func (s *Stand) start(ctx context.Context, k Kind) (*Target, error) {
 	switch {
 	case k == Direct:
-		return &Target{Addr: s.Server(3), process: s.server, shared: true}, nil
+		return &Target{Addr: s.Server(3), Process: s.server, shared: true}, nil
 	case k == Samaritan && s.options.StandIn:
 		return s.startHAProxy(ctx, s.Server(0), false)
 	case k == Samaritan:
-		return s.startSamaritan(ctx, s.Server(0), "")
+		return s.startSamaritan(ctx, s.Server(0))
 	case k == HAProxy:
 		return s.startHAProxy(ctx, s.Server(1), false)
 	case k == Splice:
@@ -63,33 +61,9 @@ func (s *Stand) start(ctx context.Context, k Kind) (*Target, error) {
 
 var errKind = errors.New("no such kind of proxy")
 
-// Dynamic starts Samaritan with one service in front of the server, which is at Addr, and a source of others.
-func (s *Stand) Dynamic(ctx context.Context, source string) (*Target, error) {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	return s.startSamaritan(ctx, s.Server(0), source)
-}
-
-// Close ends the process of a proxy.
-func (t *Target) Close() {
+// Kill ends the process of a proxy. The server goes on.
+func (t *Target) Kill() {
 	if !t.shared {
-		t.process.Kill()
+		t.Process.Kill()
 	}
-}
-
-// Running returns an error when the process has ended by itself.
-func (t *Target) Running() error { return t.process.Running() }
-
-// CPU returns the processor time that the process has used so far, user and system.
-func (t *Target) CPU() (time.Duration, error) {
-	u, err := child.ReadUsage(t.process.PID())
-	return u.Total, err
-}
-
-// RSS returns the resident memory of the process in bytes.
-func (t *Target) RSS() (int64, error) { return child.ReadRSS(t.process.PID()) }
-
-// Await polls check until it returns nil. It gives up when the context or the process ends.
-func (t *Target) Await(ctx context.Context, check func(context.Context) error) error {
-	return t.process.Await(ctx, check)
 }

@@ -9,9 +9,9 @@ import (
 	"samaritan/api/protocol"
 	"samaritan/api/service"
 	"samaritan/bench/internal/child"
+	"samaritan/bench/internal/samaritan"
 	"samaritan/bench/tcp/internal/load"
 	"samaritan/bench/tcp/internal/source"
-	"samaritan/bench/tcp/internal/stand"
 )
 
 // limitApply is how long a daemon may take to serve all services of its source.
@@ -66,7 +66,7 @@ func visit(ctx context.Context, addr string) error {
 
 // dynamic is a daemon with services from a source.
 type dynamic struct {
-	daemon   *stand.Target
+	daemon   *samaritan.Daemon
 	source   *source.Source
 	services []*source.Service
 	addrs    []string // of the services
@@ -76,7 +76,7 @@ type dynamic struct {
 
 func (d *dynamic) close() {
 	if d.daemon != nil {
-		d.daemon.Close()
+		d.daemon.Kill()
 	}
 	d.source.Close()
 }

@@ -72,20 +72,3 @@ func (b *bench) wanted() (all []Cost) {
 	}
 	return all
 }
-
-// targets starts what is named. The function closeAll ends all of them; it is there with an error, too.
-func (b *bench) targets(ctx context.Context, kinds ...stand.Kind) (all []*stand.Target, closeAll func(), err error) {
-	closeAll = func() {
-		for _, t := range all {
-			t.Close()
-		}
-	}
-	for _, k := range kinds {
-		t, err := b.stand.Target(ctx, k)
-		if err != nil {
-			return all, closeAll, err
-		}
-		all = append(all, t)
-	}
-	return all, closeAll, nil
-}

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"samaritan/bench/internal/figures"
 	"samaritan/bench/internal/outcome"
-	"samaritan/bench/internal/report"
 )
 
 // Checks compares all results with their bounds. What is timed is not judged after a quick run.
@@ -32,7 +32,7 @@ func (r *Results) Checks() (all []outcome.Check) {
 }
 
 func (a *Apply) check(quick bool) outcome.Check {
-	took := report.Median(a.Seconds)
+	took := figures.Median(a.Seconds)
 	verdict := outcome.Judge(took < limitApply.Seconds())
 	if quick {
 		verdict = outcome.TooShort

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
-	"samaritan/bench/internal/report"
+	"samaritan/bench/internal/child"
+	"samaritan/bench/internal/figures"
+	"samaritan/bench/internal/pairs"
 	"samaritan/bench/tcp/internal/load"
-	"samaritan/bench/tcp/internal/pairs"
 	"samaritan/bench/tcp/internal/stand"
 )
 
@@ -28,20 +30,13 @@ type Cost struct {
 
 // Median are the medians of a target's slices, each figure for itself.
 func (c Cost) Median(k stand.Kind) Slice {
-	of := func(field func(Slice) float64) float64 { return report.Median(c.all(k, field)) }
+	of := func(field func(Slice) float64) float64 { return figures.Median(figures.Each(c.Slices[k], field)) }
 	return Slice{
 		CPU:  of(func(s Slice) float64 { return s.CPU }),
 		Rate: of(func(s Slice) float64 { return s.Rate }),
 		P50:  of(func(s Slice) float64 { return s.P50 }),
 		P99:  of(func(s Slice) float64 { return s.P99 }),
 	}
-}
-
-func (c Cost) all(k stand.Kind, field func(Slice) float64) (values []float64) {
-	for _, s := range c.Slices[k] {
-		values = append(values, field(s))
-	}
-	return values
 }
 
 // Peer is the HAProxy that takes less.
@@ -55,7 +50,7 @@ func (c Cost) Peer() stand.Kind {
 // Times compares the CPU time of Samaritan with that of its peer.
 func (c Cost) Times() pairs.Comparison {
 	cpu := func(s Slice) float64 { return s.CPU }
-	return pairs.Divide(c.all(stand.Samaritan, cpu), c.all(c.Peer(), cpu))
+	return pairs.Divide(figures.Each(c.Slices[stand.Samaritan], cpu), figures.Each(c.Slices[c.Peer()], cpu))
 }
 
 // costs fills in the figures of all loads.
@@ -70,8 +65,8 @@ func (b *bench) costs(ctx context.Context, all []Cost) error {
 }
 
 func (b *bench) costRound(ctx context.Context, round int, all []Cost) error {
-	targets, closeAll, err := b.targets(ctx, append(stand.Proxies[:len(stand.Proxies):len(stand.Proxies)], stand.Direct)...)
-	defer closeAll()
+	targets, killAll, err := child.StartAll(ctx, append(slices.Clone(stand.Proxies), stand.Direct), b.stand.Target)
+	defer killAll()
 	if err != nil {
 		return err
 	}
@@ -141,6 +136,6 @@ func (l lane) slice(ctx context.Context, d time.Duration, what Load) (Slice, err
 	units := what.units(r)
 	return Slice{
 		CPU: (after - before).Seconds() / units, Rate: units / r.Took.Seconds(),
-		P50: pairs.Percentile(r.Latencies, 0.50), P99: pairs.Percentile(r.Latencies, 0.99),
+		P50: figures.Percentile(r.Latencies, 0.50), P99: figures.Percentile(r.Latencies, 0.99),
 	}, err
 }

@@ -3,9 +3,8 @@ package trial
 import (
 	"context"
 	"errors"
-	"time"
 
-	"samaritan/bench/internal/report"
+	"samaritan/bench/internal/figures"
 	"samaritan/bench/tcp/internal/load"
 	"samaritan/bench/tcp/internal/stand"
 )
@@ -19,7 +18,7 @@ type Memory struct {
 
 // Median returns the medians of a proxy.
 func (m *Memory) Median(k stand.Kind) (start, each float64) {
-	return report.Median(m.Start[k]), report.Median(m.Each[k])
+	return figures.Median(m.Start[k]), figures.Median(m.Each[k])
 }
 
 func (b *bench) memory(ctx context.Context) (*Memory, error) {
@@ -40,8 +39,8 @@ func (b *bench) idle(ctx context.Context, k stand.Kind, to *Memory) error {
 	if err != nil {
 		return err
 	}
-	defer t.Close()
-	before, err := settled(ctx, t)
+	defer t.Kill()
+	before, err := t.SettledRSS(ctx)
 	if err != nil {
 		return err
 	}
@@ -50,41 +49,8 @@ func (b *bench) idle(ctx context.Context, k stand.Kind, to *Memory) error {
 		return errors.Join(err, t.Running())
 	}
 	defer l.Close()
-	after, err := settled(ctx, t)
+	after, err := t.SettledRSS(ctx)
 	to.Start[k] = append(to.Start[k], before)
 	to.Each[k] = append(to.Each[k], max(0, after-before)/float64(b.Idle))
 	return err
-}
-
-// Memory counts as settled when it stays within settleSlack for settleFor; after settlePatience it counts
-// as it is.
-const (
-	settleSlack    = 64 << 10
-	settleFor      = 300 * time.Millisecond
-	settlePatience = 3 * time.Second
-)
-
-// settled waits until the memory of a process stands still, and returns it in bytes.
-func settled(ctx context.Context, t *stand.Target) (float64, error) {
-	tick := time.NewTicker(settleFor / 6)
-	defer tick.Stop()
-	begin := time.Now()
-	last, since := int64(0), begin
-	for {
-		rss, err := t.RSS()
-		if err != nil {
-			return 0, errors.Join(err, t.Running())
-		}
-		if max(rss-last, last-rss) > settleSlack {
-			last, since = rss, time.Now()
-		}
-		if time.Since(since) >= settleFor || time.Since(begin) >= settlePatience {
-			return float64(rss), nil
-		}
-		select {
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-tick.C:
-		}
-	}
 }

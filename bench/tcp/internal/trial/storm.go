@@ -3,9 +3,9 @@ package trial
 import (
 	"time"
 
-	"samaritan/bench/internal/report"
+	"samaritan/bench/internal/figures"
+	"samaritan/bench/internal/pairs"
 	"samaritan/bench/tcp/internal/load"
-	"samaritan/bench/tcp/internal/pairs"
 )
 
 // limitStorm is how many milliseconds the p99 of a service may grow by while others change: what any pause of the daemon
@@ -38,7 +38,7 @@ func (s *Storm) More() pairs.Comparison { return pairs.Subtract(s.p99s()) }
 
 func (s *Storm) p99s() (with, without []float64) {
 	p99 := func(s StormSlice) float64 { return s.P99 }
-	return each(s.With, p99), each(s.Without, p99)
+	return figures.Each(s.With, p99), figures.Each(s.Without, p99)
 }
 
 // PerChange is the CPU time that the daemon takes for one change, in seconds.
@@ -49,16 +49,10 @@ func (s *Storm) PerChange() float64 {
 
 // Median are the medians of slices, each figure for itself.
 func Median(all []StormSlice) StormSlice {
+	of := func(field func(StormSlice) float64) float64 { return figures.Median(figures.Each(all, field)) }
 	return StormSlice{
-		P50: report.Median(each(all, func(s StormSlice) float64 { return s.P50 })),
-		P99: report.Median(each(all, func(s StormSlice) float64 { return s.P99 })),
-		CPU: report.Median(each(all, func(s StormSlice) float64 { return s.CPU })),
+		P50: of(func(s StormSlice) float64 { return s.P50 }),
+		P99: of(func(s StormSlice) float64 { return s.P99 }),
+		CPU: of(func(s StormSlice) float64 { return s.CPU }),
 	}
-}
-
-func each(all []StormSlice, field func(StormSlice) float64) (values []float64) {
-	for _, s := range all {
-		values = append(values, field(s))
-	}
-	return values
 }

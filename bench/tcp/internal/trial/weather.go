@@ -7,8 +7,9 @@ import (
 	"time"
 
 	"samaritan/api/service"
+	"samaritan/bench/internal/figures"
+	"samaritan/bench/internal/pairs"
 	"samaritan/bench/tcp/internal/load"
-	"samaritan/bench/tcp/internal/pairs"
 )
 
 func (b *bench) storm(ctx context.Context) (*Storm, error) {
@@ -81,7 +82,7 @@ func (w *weather) slice(ctx context.Context, stormy bool) (s StormSlice, err err
 	}
 	after, err := w.daemon.CPU()
 	return StormSlice{
-		P50: pairs.Percentile(r.Latencies, 0.50), P99: pairs.Percentile(r.Latencies, 0.99),
+		P50: figures.Percentile(r.Latencies, 0.50), P99: figures.Percentile(r.Latencies, 0.99),
 		CPU: (after - before).Seconds() / r.Took.Seconds(),
 	}, err
 }

@@ -1,4 +1,4 @@
-package outcome
+package findings
 
 import (
 	"fmt"
@@ -21,10 +21,4 @@ func Here(extent string) About {
 		Date: time.Now(), Extent: extent,
 		Machine: fmt.Sprintf("%d cores, %s, %s", runtime.NumCPU(), child.CPUModel(), runtime.Version()),
 	}
-}
-
-// Head is the paragraph above the tables of a page. took is the whole run.
-func (a About) Head(took time.Duration, checks []Check) string {
-	return fmt.Sprintf("Measured %s in %v on %s, %s: %v.\n\n",
-		a.Date.UTC().Format(time.DateOnly), took.Round(time.Second), a.Machine, a.Extent, Summarize(checks))
 }

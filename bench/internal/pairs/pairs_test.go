@@ -3,7 +3,6 @@ package pairs
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -47,17 +46,6 @@ func TestLimitsAreJudged(t *testing.T) {
 	} {
 		assert.Equal(t, c.want, c.m.Within(1.2, c.quick), c.m)
 	}
-}
-
-func TestPercentiles(t *testing.T) {
-	var all []time.Duration
-	for i := range 100 {
-		all = append(all, time.Duration(99-i)*time.Millisecond)
-	}
-	assert.Equal(t, 50.0, Percentile(all, 0.5))
-	assert.Equal(t, 99.0, Percentile(all, 0.99))
-	assert.Equal(t, 99.0, Percentile(all, 1))
-	assert.Zero(t, Percentile(nil, 0.5))
 }
 
 func TestLanesTakeTurns(t *testing.T) {

@@ -4,10 +4,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
+	"samaritan/bench/internal/figures"
 	"samaritan/bench/internal/outcome"
-	"samaritan/bench/internal/report"
 )
 
 // Comparison is what comes of comparing two series of figures. All zero: nothing was measured.
@@ -17,7 +16,7 @@ type Comparison struct {
 }
 
 // Divide divides each figure of a by that of b with the same index. A median is hardly moved by
-// what happens on the machine in a few of thec.
+// what happens on the machine in a few of them.
 func Divide(a, b []float64) Comparison {
 	var times []float64
 	for i := range min(len(a), len(b)) {
@@ -46,7 +45,7 @@ func middle(all []float64) Comparison {
 	// two standard deviations of sqrt(n)/2.
 	n := float64(len(all))
 	low := max(0, int(n/2-math.Sqrt(n)))
-	return Comparison{report.Median(all), all[low], all[len(all)-1-low]}
+	return Comparison{figures.Median(all), all[low], all[len(all)-1-low]}
 }
 
 // String is the median, and in parentheses the range.
@@ -68,15 +67,4 @@ func (c Comparison) Within(limit float64, quick bool) outcome.Verdict {
 		return outcome.Unsure
 	}
 	return outcome.Fail
-}
-
-// Percentile returns the time in milliseconds that a share of all does not exceed. It sorts thec. Of
-// nothing it is 0.
-func Percentile(all []time.Duration, share float64) float64 {
-	if len(all) == 0 {
-		return 0
-	}
-	slices.Sort(all)
-	i := min(int(share*float64(len(all))), len(all)-1)
-	return float64(all[i]) / float64(time.Millisecond)
 }
