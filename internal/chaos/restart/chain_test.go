@@ -60,3 +60,18 @@ func TestIdleConnectionsAreHandedOver(t *testing.T) {
 	assert.Positive(t, r.Conns)
 	assert.Less(t, r.Moved, most)
 }
+
+func TestManyServicesAreHandedOver(t *testing.T) {
+	const restarts = 2
+	r, err := RunMany(t.Context(), ManyOptions{
+		Programs: Programs{Samaritan: samaritan(t)}, Dir: t.TempDir(), Reaper: reaper,
+		Nodes: testredis.Shared(t, testredis.Options{}).Addrs(), Services: 300, Restarts: restarts, Calm: time.Second, Logf: t.Logf,
+	})
+	require.NoError(t, err)
+	t.Logf("%+v", r)
+	assert.Len(t, r.Serving, restarts)
+	assert.Positive(t, r.Calm.Count)
+	assert.Positive(t, r.During.Count)
+	assert.Less(t, r.During.Worst, mostInCI)
+	assert.Less(t, r.Usage.Threads, 100, "services without clients need none")
+}

@@ -13,7 +13,7 @@
 // opens its connection once and keeps a ledger; newcomers, who connect, do one command
 // and leave; and a scraper, for whom no counter may go back. Everything that goes wrong in
 // the eyes of any of them is a line in the report. [RunIdle] hands over many connections
-// that are idle.
+// that are idle, [RunMany] many services.
 //
 // The failures are in the tests. Their child is the program in the directory misbehave,
 // which does what it should up to a point and then something else.

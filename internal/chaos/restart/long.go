@@ -17,8 +17,9 @@ import (
 
 // What the long form is measured against.
 const (
-	worstBound = 50 * time.Millisecond // of a request during restarts
-	idleBound  = 2 * time.Second       // until idle connections have moved
+	worstBound = 50 * time.Millisecond  // of a request during restarts
+	idleBound  = 2 * time.Second        // until idle connections have moved
+	manyBound  = 250 * time.Millisecond // of a newcomer while many services are handed over
 )
 
 // longAtATime is how many scenarios run at a time.
@@ -31,8 +32,9 @@ type LongOptions struct {
 	Restarts int    // of the chain
 	Clients  int    // of the chain
 	Idle     int    // connections that are idle
+	Services int    // when they are many
 	Seed     uint64
-	Want     func(name string) bool // which of "chain", "idle" and the scenarios
+	Want     func(name string) bool // which of "chain", "idle", "many" and the scenarios
 	Logf     func(format string, args ...any)
 }
 
@@ -64,7 +66,7 @@ func RunLong(ctx context.Context, o LongOptions, w io.Writer) (err error) {
 	for _, step := range []struct {
 		name string
 		do   func(context.Context) error
-	}{{"chain", l.chain}, {"idle", l.idle}, {"", l.scenarios}} {
+	}{{"chain", l.chain}, {"idle", l.idle}, {"many", l.many}, {"", l.scenarios}} {
 		if step.name != "" && !o.Want(step.name) {
 			continue
 		}
@@ -185,6 +187,29 @@ func (l *long) idle(ctx context.Context) error {
 	l.row("idle: connections", strconv.Itoa(r.Conns), "ok")
 	l.row("idle: signal until all have moved; of it moving", fmt.Sprintf("%s %s ms", millis(r.Moved), millis(r.Moving)), bound(r.Moved, idleBound))
 	l.row("idle: resident memory afterwards", fmt.Sprintf("%d MiB", r.Usage.RSS>>20), "")
+	return nil
+}
+
+func (l *long) many(ctx context.Context) error {
+	dir, err := l.dir("many")
+	if err != nil {
+		return err
+	}
+	const restarts = 5
+	r, err := RunMany(ctx, ManyOptions{
+		Programs: l.Programs, Dir: dir, Reaper: l.reaper, Nodes: l.nodes,
+		Services: l.Services, Restarts: restarts, Calm: 3 * time.Second, Logf: l.Logf,
+	})
+	if err != nil {
+		l.row("many: services", strconv.Itoa(l.Services), "1 VIOLATION")
+		l.fail("many", []string{err.Error()})
+		return ctx.Err()
+	}
+	l.row("many: services, restarts, visits of newcomers", fmt.Sprintf("%d, %d, %d", r.Services, restarts, r.Calm.Count+r.During.Count), "ok")
+	l.row("many: signal until the new one serves, median, worst", spread(r.Serving), "")
+	l.row("many: newcomer in the calm, p50 p99 p99.9 worst", r.Calm.text(), "")
+	l.row("many: newcomer during restarts, the same", r.During.text(), bound(r.During.Worst, manyBound))
+	l.row("many: resident memory, descriptors, threads", fmt.Sprintf("%d MiB, %d, %d", r.Usage.RSS>>20, r.Usage.FDs, r.Usage.Threads), "")
 	return nil
 }
 

@@ -15,7 +15,7 @@
 // its windows are as many seconds long as -scale says.
 //
 // With -restart it does hot restarts: a chain of them under load, one with many idle
-// connections, and those that go wrong. Of the other flags -faults chooses among chain, idle
+// connections, some with many services, and those that go wrong. Of the other flags -faults chooses among chain, idle, many
 // and the names of the others, and -restarts is how long the chain is. See package
 // samaritan/internal/chaos/restart.
 package main

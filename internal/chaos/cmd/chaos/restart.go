@@ -16,6 +16,7 @@ const (
 	chainRestarts = 50
 	chainClients  = 200
 	idleConns     = 10000
+	manyServices  = 1000
 )
 
 // restarts does hot restarts, good ones and others.
@@ -36,6 +37,7 @@ func restarts(ctx context.Context, o options, w io.Writer) (err error) {
 	err = restart.RunLong(ctx, restart.LongOptions{
 		Programs: restart.Programs{Samaritan: samaritan, Misbehave: misbehave},
 		Dir:      cmp.Or(o.suite.Dir, dir), Restarts: o.restarts, Clients: chainClients, Idle: idleConns,
+		Services: manyServices,
 		Seed: o.suite.Seed, Want: o.faults.MatchString, Logf: o.suite.Logf,
 	}, w)
 	if errors.Is(err, restart.ErrViolations) {
