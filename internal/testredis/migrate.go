@@ -27,9 +27,12 @@ func (c *Cluster) MigrateSlot(slot uint16, to *Node) error {
 // BeginMigrate opens a slot (IMPORTING at the new master, MIGRATING at its
 // owner) and leaves it there: keys that do not exist are now answered with ASK.
 func (c *Cluster) BeginMigrate(slot uint16, to *Node) error {
-	from := c.Master(slot)
-	if from == nil || from == to {
-		return fmt.Errorf("testredis: migrate slot %d: its owner is %v", slot, from)
+	from, err := c.owner(slot)
+	if err != nil {
+		return fmt.Errorf("testredis: migrate slot %d: %w", slot, err)
+	}
+	if from == to {
+		return fmt.Errorf("testredis: migrate slot %d: %s has it already", slot, to.Addr())
 	}
 	c.mu.Lock()
 	_, open := c.open[slot]
@@ -44,6 +47,18 @@ func (c *Cluster) BeginMigrate(slot uint16, to *Node) error {
 	defer c.mu.Unlock()
 	c.open[slot] = migration{from, to}
 	return nil
+}
+
+// owner waits until a node says that it has the slot: while one gives it to another they may
+// be asked in an order in which none does.
+func (c *Cluster) owner(slot uint16) (n *Node, err error) {
+	err = poll(context.Background(), changeTimeout, func() error {
+		if n = c.Master(slot); n == nil {
+			return errors.New("it has no owner")
+		}
+		return nil
+	})
+	return n, err
 }
 
 // MigrateKeys moves at most n keys of an open slot and returns how many it
