@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// nodeTimeout is cluster-node-timeout: a master that is silent for so long is
+	// patience is cluster-node-timeout: nobody is failed over because the machine is busy.
+	// What the cluster loses by that would look like a fault of the daemon.
+	patience = time.Minute
+
+	// nodeTimeout is that for faults in which a master that is silent for so long is to be
 	// failed over.
 	nodeTimeout = time.Second
-
-	// patience is cluster-node-timeout for faults in which nobody is to be failed
-	// over.
-	patience = time.Minute
 
 	// wholeTimeout is how long the cluster may take to be whole again.
 	wholeTimeout = 30 * time.Second
@@ -49,7 +49,7 @@ type Cluster struct {
 func StartCluster(ctx context.Context) (*Cluster, error) {
 	c := &Cluster{relays: map[string]*Relay{}}
 	inner, err := testredis.Start(ctx, testredis.Options{
-		Masters: Shards, Replicas: 1, NodeTimeout: nodeTimeout, Announce: c.announce,
+		Masters: Shards, Replicas: 1, NodeTimeout: patience, Announce: c.announce,
 		Args: []string{
 			"--appendonly", "yes", "--appendfsync", "no", "--auto-aof-rewrite-percentage", "0",
 			"--cluster-require-full-coverage", "no",

@@ -80,13 +80,11 @@ func TestClusterIsReachedThroughRelays(t *testing.T) {
 	require.NoError(t, client.Get(t.Context(), keyOf(ShardSlots(0)[0])).Err())
 
 	// A node that restarts keeps its relay, and its data.
-	require.NoError(t, c.setNodeTimeout(patience))
 	c.Kill(b)
 	_, err = testredis.Dial(c.Relay(b).Addr())
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 	addr := c.Relay(b).Addr()
 	require.NoError(t, c.Restart(b))
-	require.NoError(t, c.setNodeTimeout(nodeTimeout))
 	require.NoError(t, c.Whole())
 	require.Equal(t, addr, b.Announced())
 	got, err := client.Get(t.Context(), keyOf(ShardSlots(1)[0])).Int()

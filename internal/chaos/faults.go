@@ -65,10 +65,9 @@ func hurt(ctx context.Context, e *Env, do func(n *testredis.Node, r *Relay) erro
 	return errors.Join(do(n, r), r.Restore(), e.Cluster.Whole())
 }
 
-// patient runs do while no node is failed over for being silent, and waits until
-// the cluster is whole again.
-func (e *Env) patient(do func() error) error {
-	return errors.Join(e.Cluster.setNodeTimeout(patience), do(), e.Cluster.Whole(), e.Cluster.setNodeTimeout(nodeTimeout))
+// impatient runs do while a master that is silent for a moment is failed over.
+func (e *Env) impatient(do func() error) error {
+	return errors.Join(e.Cluster.setNodeTimeout(nodeTimeout), do(), e.Cluster.setNodeTimeout(patience))
 }
 
 // eventually calls check, every few milliseconds, until it returns nil or the

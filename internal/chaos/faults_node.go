@@ -34,10 +34,8 @@ func failoverFaults() []Fault {
 // masterRestart kills a master and starts it again.
 func masterRestart(ctx context.Context, e *Env) error {
 	return hurt(ctx, e, func(n *testredis.Node, _ *Relay) error {
-		return e.patient(func() error {
-			e.Cluster.Kill(n)
-			return e.Cluster.Restart(n)
-		})
+		e.Cluster.Kill(n)
+		return e.Cluster.Restart(n)
 	})
 }
 
@@ -58,13 +56,11 @@ func replicaStop(ctx context.Context, e *Env) error {
 // freeze stops a node for twice the request timeout, and longer in the long form.
 func (e *Env) freeze(ctx context.Context, n *testredis.Node) error {
 	e.Logf("%s stands still", n.Announced())
-	return e.patient(func() error {
-		if err := n.Stop(); err != nil {
-			return err
-		}
-		err := pause(ctx, max(2*RequestTimeout, e.Scaled(RequestTimeout)))
-		return errors.Join(err, n.Continue())
-	})
+	if err := n.Stop(); err != nil {
+		return err
+	}
+	err := pause(ctx, max(2*RequestTimeout, e.Scaled(RequestTimeout)))
+	return errors.Join(err, n.Continue())
 }
 
 // replicaRestart kills a replica and starts it again.
@@ -207,9 +203,11 @@ func killed(ctx context.Context, e *Env, prepare func(master, replica *testredis
 		return errors.Join(err, err2)
 	}
 	e.Logf("%s is killed", master.Announced())
-	e.Cluster.Kill(master)
-	err = errors.Join(e.Cluster.Whole(), e.Wait(ctx, 200*time.Millisecond))
-	return errors.Join(err, e.Cluster.Restart(master), e.Cluster.Whole())
+	return e.impatient(func() error {
+		e.Cluster.Kill(master)
+		err := errors.Join(e.Cluster.Whole(), e.Wait(ctx, 200*time.Millisecond))
+		return errors.Join(err, e.Cluster.Restart(master), e.Cluster.Whole())
+	})
 }
 
 // inSync returns nil when a replica has all that its master has written.

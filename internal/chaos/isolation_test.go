@@ -26,7 +26,8 @@ func TestStoppedNodeDoesNotStallOthers(t *testing.T) {
 		for _, g := range r.Groups[:Same] {
 			assert.Greaterf(t, g.Throughput, 0.5, "%s: %v", r.Name, g.Group)
 			assert.Zerof(t, g.Errors, "%s: %v: %s", r.Name, g.Group, g.Err)
-			assert.Lessf(t, g.Hurt.P50, 50*time.Millisecond, "%s: %v", r.Name, g.Group)
+			// What is slow in the calm is so for want of a processor.
+			assert.Lessf(t, g.Hurt.P50, 50*time.Millisecond+10*g.Calm.P50, "%s: %v", r.Name, g.Group)
 		}
 	}
 	assert.Less(t, results[0].Groups[Same].Throughput, 0.5, "the node was not stopped")
