@@ -81,8 +81,8 @@ sockets is not in it.
 `
 
 const applyNote = `
-From the moment the management server first tells a running daemon of the services until a client has connected to each of them. All
-have answered a client afterwards. CPU is the time of the daemon's process until then.
+From the moment the management server first tells a running daemon of the services: until the kernel says that each of them listens, and
+until a client has had an answer from each of them, one after the other. CPU is the time of the daemon's process until they listen.
 `
 
 const stormNote = `

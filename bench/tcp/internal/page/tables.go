@@ -99,10 +99,12 @@ func MemoryTable(m *trial.Memory) string {
 // ApplyTable says how long services take to come up.
 func ApplyTable(a *trial.Apply) string {
 	t := &markdown.Table{Left: 1}
-	t.Add("services", "endpoints of each", "seconds", "from–to", "CPU, s")
+	t.Add("services", "endpoints of each", "listen, s", "from–to", "CPU, s", "visited, s", "from–to")
+	between := func(all []float64) string { return fmt.Sprintf("%.2f–%.2f", slices.Min(all), slices.Max(all)) }
 	t.Add(
-		fmt.Sprint(a.Services), fmt.Sprint(a.Endpoints), fmt.Sprintf("%.3f", figures.Median(a.Seconds)),
-		fmt.Sprintf("%.2f–%.2f", slices.Min(a.Seconds), slices.Max(a.Seconds)), fmt.Sprintf("%.3f", figures.Median(a.CPU)),
+		fmt.Sprint(a.Services), fmt.Sprint(a.Endpoints),
+		fmt.Sprintf("%.3f", figures.Median(a.Listening)), between(a.Listening), fmt.Sprintf("%.3f", figures.Median(a.CPU)),
+		fmt.Sprintf("%.3f", figures.Median(a.Visited)), between(a.Visited),
 	)
 	return t.String()
 }

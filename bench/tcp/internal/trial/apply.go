@@ -20,12 +20,12 @@ const limitApply = time.Second
 // takeUp is how long it gets until that counts as never.
 const takeUp = 30 * time.Second
 
-// Apply is how long a running daemon takes from when the source first tells it of services until the last of
-// them accepts connections, in each round.
+// Apply is how long a running daemon takes from when the source first tells it of services, in seconds, in each round.
 type Apply struct {
 	Services, Endpoints int
-	Seconds             []float64
-	CPU                 []float64 // seconds of its process
+	Listening           []float64 // until all of them listen
+	CPU                 []float64 // of its process, until then
+	Visited             []float64 // until a client has been answered by each of them, one after the other
 }
 
 func (b *bench) apply(ctx context.Context) (*Apply, error) {
@@ -44,13 +44,14 @@ func (b *bench) applyOnce(ctx context.Context, to *Apply) error {
 		return err
 	}
 	defer d.close()
-	to.Seconds = append(to.Seconds, d.took.Seconds())
+	to.Listening = append(to.Listening, d.took.Seconds())
 	to.CPU = append(to.CPU, d.cpu.Seconds())
 	for _, addr := range d.addrs {
 		if err := visit(ctx, addr); err != nil {
 			return fmt.Errorf("service at %s: %w", addr, err)
 		}
 	}
+	to.Visited = append(to.Visited, time.Since(d.told).Seconds())
 	return nil
 }
 
@@ -69,9 +70,11 @@ type dynamic struct {
 	daemon   *samaritan.Daemon
 	source   *source.Source
 	services []*source.Service
+	port     int      // of the services
 	addrs    []string // of the services
-	took     time.Duration
-	cpu      time.Duration // that it took until all accept connections
+	told     time.Time
+	took     time.Duration // from then until all listen
+	cpu      time.Duration // that it took until then
 }
 
 func (d *dynamic) close() {
@@ -81,7 +84,7 @@ func (d *dynamic) close() {
 	d.source.Close()
 }
 
-// dynamic starts a daemon, then gives it services, and returns when all of them accept connections.
+// dynamic starts a daemon, then gives it services, and returns when all of them listen.
 func (b *bench) dynamic(ctx context.Context, services int) (_ *dynamic, err error) {
 	ctx, cancel := context.WithTimeout(ctx, takeUp)
 	defer cancel()
@@ -97,13 +100,12 @@ func (b *bench) dynamic(ctx context.Context, services int) (_ *dynamic, err erro
 	if d.daemon, err = b.stand.Dynamic(ctx, d.source.Addr()); err != nil {
 		return nil, err
 	}
-	port, _, err := child.FreePorts()
-	if err != nil {
+	if d.port, _, err = child.FreePorts(); err != nil {
 		return nil, err
 	}
 	for i := range services {
-		d.services = append(d.services, b.service(i, port))
-		d.addrs = append(d.addrs, fmt.Sprintf("%s:%d", serviceIP(i), port))
+		d.services = append(d.services, b.service(i, d.port))
+		d.addrs = append(d.addrs, fmt.Sprintf("%s:%d", serviceIP(i), d.port))
 	}
 	return d, d.publish(ctx)
 }
@@ -114,18 +116,24 @@ func (d *dynamic) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	begin, err := d.source.Publish(ctx, d.services)
-	if err != nil {
+	if d.told, err = d.source.Publish(ctx, d.services); err != nil {
 		return fmt.Errorf("the daemon does not ask its source: %w", err)
 	}
-	for _, addr := range d.addrs {
-		if err := d.daemon.Await(ctx, child.Accepts(addr)); err != nil {
-			return fmt.Errorf("service at %s: %w", addr, err)
-		}
+	if err := d.daemon.Await(ctx, d.listen); err != nil {
+		return err
 	}
-	d.took = time.Since(begin)
+	d.took = time.Since(d.told)
 	after, err := d.daemon.CPU()
 	d.cpu = after - before
+	return err
+}
+
+// listen checks that all services listen.
+func (d *dynamic) listen(context.Context) error {
+	n, err := child.Listeners(d.port)
+	if err == nil && n < len(d.addrs) {
+		err = fmt.Errorf("%d of %d services listen", n, len(d.addrs))
+	}
 	return err
 }
 

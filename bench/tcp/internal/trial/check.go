@@ -32,15 +32,15 @@ func (r *Results) Checks() (all []outcome.Check) {
 }
 
 func (a *Apply) check(quick bool) outcome.Check {
-	took := figures.Median(a.Seconds)
+	took := figures.Median(a.Listening)
 	verdict := outcome.Judge(took < limitApply.Seconds())
 	if quick {
 		verdict = outcome.TooShort
 	}
 	return outcome.Check{
-		Name:    fmt.Sprintf("%d services with %d endpoints each accept connections", a.Services, a.Endpoints),
+		Name:    fmt.Sprintf("%d services with %d endpoints each listen", a.Services, a.Endpoints),
 		Bound:   fmt.Sprintf("< %v", limitApply),
-		Value:   fmt.Sprintf("%.2f s (%.2f–%.2f)", took, slices.Min(a.Seconds), slices.Max(a.Seconds)),
+		Value:   fmt.Sprintf("%.2f s (%.2f–%.2f)", took, slices.Min(a.Listening), slices.Max(a.Listening)),
 		Verdict: verdict,
 	}
 }

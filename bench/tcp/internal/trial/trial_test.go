@@ -51,7 +51,7 @@ func TestBoundsAreJudged(t *testing.T) {
 	}
 	r := &Results{
 		Costs: []Cost{cost(1.2, 1.2, 1.2, 1.2), cost(1.2, 1.3, 1.3, 1.3), cost(1.2, 1.1, 1.3, 1.4), cost(1.2), cost(0, 9, 9, 9)},
-		Apply: &Apply{Seconds: []float64{0.9, 2, 0.5}},
+		Apply: &Apply{Listening: []float64{0.9, 2, 0.5}},
 		Storm: storm(1.5, 2.1, 2.2),
 	}
 	verdicts := func() (all []outcome.Verdict) {
@@ -61,7 +61,7 @@ func TestBoundsAreJudged(t *testing.T) {
 		return all
 	}
 	assert.Equal(t, []outcome.Verdict{outcome.Pass, outcome.Fail, outcome.Unsure, outcome.Fail, outcome.Pass, outcome.Unsure}, verdicts())
-	r.Apply.Seconds, r.Storm = []float64{1}, storm(2)
+	r.Apply.Listening, r.Storm = []float64{1}, storm(2)
 	assert.Equal(t, []outcome.Verdict{outcome.Fail, outcome.Pass}, verdicts()[4:])
 	r.Options.Quick = true
 	assert.Equal(t, []outcome.Verdict{outcome.TooShort, outcome.TooShort, outcome.TooShort, outcome.Fail, outcome.TooShort, outcome.TooShort}, verdicts())
