@@ -38,7 +38,7 @@ func restarts(ctx context.Context, o options, w io.Writer) (err error) {
 		Programs: restart.Programs{Samaritan: samaritan, Misbehave: misbehave},
 		Dir:      cmp.Or(o.suite.Dir, dir), Restarts: o.restarts, Clients: chainClients, Idle: idleConns,
 		Services: manyServices,
-		Seed: o.suite.Seed, Want: o.faults.MatchString, Logf: o.suite.Logf,
+		Seed:     o.suite.Seed, Want: o.faults.MatchString, Logf: o.suite.Logf,
 	}, w)
 	if errors.Is(err, restart.ErrViolations) {
 		err = errors.Join(errViolations, err)
