@@ -9,6 +9,9 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"samaritan/api/common"
+	"samaritan/controller"
 )
 
 // share is listen for an address that an open socket has, or one that includes it or is
@@ -30,7 +33,7 @@ func (s *sockets) share(ctx context.Context, network, address string) (net.Liste
 // for SO_REUSEPORT may listen there, too: this is only done when it cannot be helped.
 func (s *sockets) bindBesideLocked(ctx context.Context, network, address string) (net.Listener, error) {
 	for _, o := range s.open {
-		if !overlap(o.address, address) {
+		if !controller.Overlap(addressOf(o.address), addressOf(address)) {
 			continue
 		}
 		raw, err := o.SyscallConn()
@@ -52,11 +55,13 @@ func reusePort(_, _ string, c syscall.RawConn) (err error) {
 	return errors.Join(err, cerr)
 }
 
-// overlap tells whether two addresses of the same port cannot be bound at the same time.
-func overlap(a, b string) bool {
-	x, errX := netip.ParseAddrPort(a)
-	y, errY := netip.ParseAddrPort(b)
-	return errX == nil && errY == nil && x.Port() == y.Port() && (x.Addr() == y.Addr() || x.Addr().IsUnspecified() || y.Addr().IsUnspecified())
+// addressOf is the opposite of hostPort.
+func addressOf(hostPort string) *common.Address {
+	at, err := netip.ParseAddrPort(hostPort)
+	if err != nil {
+		return nil // which overlaps with none
+	}
+	return &common.Address{Ip: at.Addr().String(), Port: uint32(at.Port())}
 }
 
 // duplicate returns another listener of the same socket.
