@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +27,30 @@ func TestLoopWithNothingToDoHasNoThread(t *testing.T) {
 	isClosed(t, c) // by the idle timeout
 	require.EqualValues(t, 1, p.stat("downstream.cx_idle_timeout"))
 	rests()
+}
+
+// Neither the start nor what is posted, as at the end of a pause, gives a loop a thread for
+// longer than that takes: a thousand services would have as many threads.
+func TestLoopsNeedNoThreadBeforeThereIsAClient(t *testing.T) {
+	const count = 100
+	to := all(serve(t, echo))
+	var procs []*proxy
+	for range count {
+		procs = append(procs, run(t, to))
+	}
+	var posted sync.WaitGroup
+	for _, p := range procs {
+		posted.Add(1)
+		require.True(t, p.loops.first().post(posted.Done))
+	}
+	posted.Wait()
+	threads := 0
+	for _, p := range procs {
+		if p.loops.first().usage.thread.Load() != 0 {
+			threads++
+		}
+	}
+	require.Less(t, threads, count/2)
 }
 
 // TestLoopThatTheRuntimeCannotWaitForGoesOn nests epoll instances as deep as the kernel
