@@ -31,7 +31,7 @@ type notifier struct {
 	log   *slog.Logger
 	ready func() (bool, []string)
 	alive func(context.Context) bool
-	send  func(state string) // a seam for tests
+	send  func(state string) error // a seam for tests
 	// trouble is what was asked for and has failed, empty when nothing has.
 	trouble func() string
 
@@ -40,13 +40,15 @@ type notifier struct {
 	mu       sync.Mutex // guards the following, and makes what is sent follow it
 	wasReady bool
 	stopping bool
-	mute     bool // another process is the main one
+	mute     bool   // another process is the main one
+	owed     string // what systemd has to know and could not be told yet
+	unheard  bool   // the last message did not get through
 }
 
 func newNotifier(log *slog.Logger, ready func() (bool, []string), trouble func() string, loops *eventloop.Group) *notifier {
 	n := &notifier{log: log, ready: ready, trouble: trouble}
 	n.alive = func(ctx context.Context) bool { return loopsAlive(ctx, loops) }
-	n.send = n.sdNotify
+	n.send = sdNotify
 	return n
 }
 
@@ -55,7 +57,7 @@ func newNotifier(log *slog.Logger, ready func() (bool, []string), trouble func()
 func (n *notifier) replacedBy(pid int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.send(fmt.Sprintf("MAINPID=%d\n%s", pid, daemon.SdNotifyReady))
+	n.mainLocked(pid)
 	n.mute = true
 }
 
@@ -64,20 +66,44 @@ func (n *notifier) back() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.mute, n.status = false, ""
-	n.send(fmt.Sprintf("MAINPID=%d\n%s", os.Getpid(), daemon.SdNotifyReady))
+	n.mainLocked(os.Getpid())
 }
 
-// sayLocked sends, unless systemd hears another process.
-func (n *notifier) sayLocked(state string) {
-	if !n.mute {
-		n.send(state)
+// mainLocked tells which process is the main one, and that the restart is over. Before the
+// start was over there is none to end: READY comes when all is ready.
+func (n *notifier) mainLocked(pid int) {
+	state := fmt.Sprintf("MAINPID=%d", pid)
+	if n.wasReady {
+		state += "\n" + daemon.SdNotifyReady
+	}
+	n.mustLocked(state)
+}
+
+// sayLocked sends, unless systemd hears another process. False means that it did not get
+// through.
+func (n *notifier) sayLocked(state string) bool {
+	if n.mute {
+		return true
+	}
+	return n.sendLocked(state)
+}
+
+// mustLocked sends what has to be told again until it gets through.
+func (n *notifier) mustLocked(state string) {
+	n.owed = "" // it says what holds by now
+	if !n.sendLocked(state) {
+		n.owed = state
 	}
 }
 
-func (n *notifier) sdNotify(state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
-		n.log.Warn("cannot notify systemd", "error", err)
+// sendLocked says once for all messages in a row that they do not get through.
+func (n *notifier) sendLocked(state string) bool {
+	err := n.send(state)
+	if err != nil && !n.unheard {
+		n.log.Warn("cannot notify systemd, what matters is tried again", "error", err)
 	}
+	n.unheard = err != nil
+	return err == nil
 }
 
 // run looks and tells until ctx ends, and then says that we are stopping.
@@ -130,17 +156,19 @@ func (n *notifier) look() {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.owed != "" {
+		n.mustLocked(n.owed)
+	}
 	var state []string
-	if ok && !n.wasReady {
-		n.wasReady = true
+	first := ok && !n.wasReady
+	if first {
 		state = append(state, daemon.SdNotifyReady)
 	}
 	if status != n.status {
-		n.status = status
 		state = append(state, "STATUS="+status)
 	}
-	if len(state) > 0 {
-		n.sayLocked(strings.Join(state, "\n"))
+	if len(state) > 0 && n.sayLocked(strings.Join(state, "\n")) {
+		n.wasReady, n.status = n.wasReady || first, status
 	}
 }
 
@@ -150,11 +178,11 @@ func (n *notifier) reloading(begins bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch {
-	case !n.wasReady || n.stopping:
+	case !n.wasReady || n.stopping || n.mute:
 	case !begins:
-		n.sayLocked(daemon.SdNotifyReady)
+		n.mustLocked(daemon.SdNotifyReady)
 	default: // the time is what tells this reload from one that systemd asked for before
-		n.sayLocked(daemon.SdNotifyReloading + "\n" + strings.TrimSpace(daemon.SdNotifyMonotonicUsec()))
+		n.mustLocked(daemon.SdNotifyReloading + "\n" + strings.TrimSpace(daemon.SdNotifyMonotonicUsec()))
 	}
 }
 
@@ -182,8 +210,7 @@ func (n *notifier) feed(ctx context.Context, limit time.Duration) bool {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.sayLocked(daemon.SdNotifyWatchdog)
-	return true
+	return n.sayLocked(daemon.SdNotifyWatchdog)
 }
 
 // loopsAlive waits until each loop has done something that it was asked.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"syscall"
@@ -12,15 +14,17 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"samaritan/internal/eventloop"
+	"samaritan/internal/testredis"
 )
 
 func TestNotifierTellsWhatChanged(t *testing.T) {
 	var sent, reasons []string
 	n := &notifier{
 		ready:   func() (bool, []string) { return len(reasons) == 0, reasons },
-		send:    func(state string) { sent = append(sent, state) },
+		send:    func(state string) error { sent = append(sent, state); return nil },
 		trouble: func() string { return "" },
 	}
 	reasons = []string{"service a: line one\nREADY=1", "service b: x"}
@@ -48,7 +52,7 @@ func TestStatusIsBounded(t *testing.T) {
 		ready: func() (bool, []string) {
 			return false, slices.Repeat([]string{"service ä: it does not listen"}, 10_000)
 		},
-		send:    func(state string) { sent = append(sent, state) },
+		send:    func(state string) error { sent = append(sent, state); return nil },
 		trouble: func() string { return "" },
 	}
 	n.look()
@@ -63,7 +67,10 @@ func TestReloadsAreToldBetweenTheStartAndTheEnd(t *testing.T) {
 	ready, trouble := false, ""
 	n := &notifier{
 		ready:   func() (bool, []string) { return ready, nil },
-		send:    func(state string) { sent = append(sent, regexp.MustCompile(`\d{3,}`).ReplaceAllString(state, "N")) },
+		send: func(state string) error {
+			sent = append(sent, regexp.MustCompile(`\d{3,}`).ReplaceAllString(state, "N"))
+			return nil
+		},
 		trouble: func() string { return trouble },
 	}
 	n.look()
@@ -90,7 +97,7 @@ func TestWatchdogIsFedByLoopsThatMove(t *testing.T) {
 	assert.NoError(t, err)
 	var sent []string
 	n := newNotifier(slog.New(slog.DiscardHandler), nil, nil, loops)
-	n.send = func(state string) { sent = append(sent, state) }
+	n.send = func(state string) error { sent = append(sent, state); return nil }
 	assert.False(t, n.feed(t.Context(), 10*time.Millisecond), "the loop does not run yet")
 
 	ctx, cancel := context.WithCancel(context.Background())
@@ -136,7 +143,7 @@ func TestNotifierIsMuteWhileAnotherProcessServes(t *testing.T) {
 	var sent []string
 	n := &notifier{
 		ready: func() (bool, []string) { return true, nil }, trouble: func() string { return "" },
-		send: func(state string) { sent = append(sent, state) },
+		send: func(state string) error { sent = append(sent, state); return nil },
 	}
 	n.look()
 	n.replacedBy(7)
@@ -148,4 +155,78 @@ func TestNotifierIsMuteWhileAnotherProcessServes(t *testing.T) {
 	n.back()
 	n.look()
 	assert.Equal(t, []string{fmt.Sprintf("MAINPID=%d\nREADY=1", os.Getpid()), "STATUS=ready"}, sent[2:])
+}
+
+// A restart before the start is over does not end it: what waits for this unit would begin
+// too early.
+func TestRestartBeforeTheStartIsOverTellsNoReady(t *testing.T) {
+	var sent, reasons []string
+	reasons = []string{"the cluster is away"}
+	n := &notifier{
+		ready: func() (bool, []string) { return len(reasons) == 0, reasons }, trouble: func() string { return "" },
+		send: func(state string) error { sent = append(sent, state); return nil },
+	}
+	n.look()
+	n.replacedBy(7)
+	n.back()
+	reasons = nil
+	n.look()
+	assert.Equal(t, []string{
+		"STATUS=not ready: the cluster is away", "MAINPID=7", fmt.Sprintf("MAINPID=%d", os.Getpid()), "READY=1\nSTATUS=ready",
+	}, sent)
+}
+
+// What does not get through is told as soon as it does, unless something newer holds by then.
+func TestWhatSystemdDidNotHearIsToldAgain(t *testing.T) {
+	var sent []string
+	var deaf error
+	n := &notifier{
+		log:   slog.New(slog.DiscardHandler),
+		ready: func() (bool, []string) { return true, nil }, trouble: func() string { return "" },
+		alive: func(context.Context) bool { return true },
+		send: func(state string) error {
+			if deaf == nil {
+				sent = append(sent, state)
+			}
+			return deaf
+		},
+	}
+	deaf = syscall.EAGAIN
+	n.look()
+	assert.False(t, n.feed(t.Context(), patience))
+	deaf = nil
+	n.look()
+	deaf = syscall.EAGAIN
+	n.reloading(true)
+	n.reloading(false)
+	deaf = nil
+	n.look()
+	deaf = syscall.EAGAIN
+	n.replacedBy(7)
+	n.look()
+	deaf = nil
+	n.look()
+	n.look()
+	assert.Equal(t, []string{"READY=1\nSTATUS=ready", "READY=1", "MAINPID=7\nREADY=1"}, sent)
+}
+
+// TestNobodyWaitsForSystemd restarts, reloads and ends a daemon whose messages nobody reads.
+func TestNobodyWaitsForSystemd(t *testing.T) {
+	address := filepath.Join(t.TempDir(), "notify")
+	deaf, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: address, Net: "unixgram"})
+	require.NoError(t, err)
+	defer deaf.Close()
+	t.Setenv("NOTIFY_SOCKET", address)
+	for err = nil; err == nil; {
+		err = sdNotify("STATUS=nobody reads this")
+	}
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	cluster := testredis.Shared(t, clusterWithReplicas)
+	c := launchHot(t, cluster.Addrs())
+	c.await("/ready", 200, "")
+	c.awaitLog("cannot notify systemd")
+	status, body := c.post("/ops/reload")
+	assert.Equal(t, 200, status, body)
+	c.restart()
+	c.endHot()
 }
