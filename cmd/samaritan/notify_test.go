@@ -66,7 +66,7 @@ func TestReloadsAreToldBetweenTheStartAndTheEnd(t *testing.T) {
 	var sent []string
 	ready, trouble := false, ""
 	n := &notifier{
-		ready:   func() (bool, []string) { return ready, nil },
+		ready: func() (bool, []string) { return ready, nil },
 		send: func(state string) error {
 			sent = append(sent, regexp.MustCompile(`\d{3,}`).ReplaceAllString(state, "N"))
 			return nil
