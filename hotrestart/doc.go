@@ -16,6 +16,8 @@
 //	Give          --- SESSION ---->  Serve
 //	              <- ACK, REFUSED -
 //	Update        ---- UPDATE ---->
+//	Ask           ------ ASK ----->
+//	              <----- HERE -----
 //	              <--- ENDING -----  Ending
 //	Finish        ---- FINISH ---->
 //
@@ -86,13 +88,16 @@
 //	12  FINISH    parent  -             -
 //	13  ENDING    child   -             -
 //	14  UNKNOWN   both    -             {"type":N}
+//	15  ASK       parent  -             -
+//	16  HERE      child   -             -
 //
 // HELLO is the first message in each direction. OFFERs carry 64 listeners at most, in the
 // order they were given; the last one says so, and its raw bytes are the welcome. PROGRESS
 // may come any number of times before READY. FAILED ends it: the child has a second left.
 // SESSIONs have ids, each used once, and are
-// answered in the order they came. UPDATE may
-// come whenever TAKEN was said. Nothing follows FINISH, and the parent closes the connection.
+// answered in the order they came. UPDATE and ASK may
+// come whenever TAKEN was said. Each ASK is answered by HERE, or by UNKNOWN, which is a sign of
+// life as well. Nothing follows FINISH, and the parent closes the connection.
 //
 // A message whose type is not known, or that the other side should not send (now), is
 // answered with UNKNOWN, never UNKNOWN itself, and skipped; its descriptors are closed. An
@@ -110,6 +115,6 @@
 //
 // At most 64 sessions, or 4 MiB of them, are unanswered; one alone may be as large as a
 // message can be. When the child takes nothing of what is sent for Start.AckTimeout (10 s),
-// or has sessions and answers none of them for that long, it is killed. Texts for people
+// or has sessions or an ASK and answers nothing for that long, it is killed. Texts for people
 // are cut at 16 KiB. What has no bound of its own ends with the context that is given.
 package hotrestart

@@ -316,3 +316,36 @@ func TestEachIsAnsweredOnceWhenTheChildIsKilledAnyTime(t *testing.T) {
 		cl.isServedHere()
 	}
 }
+
+// A child that serves and does not say anything is noticed when it is asked.
+func TestChildThatHangsIsKilledWhenItIsAsked(t *testing.T) {
+	keepsFiles(t)
+	s, _ := startOf(t, "good")
+	s.AckTimeout = time.Second
+	succ := beginWith(t, s)
+	require.NoError(t, succ.Offer(nil, nil))
+	require.NoError(t, succ.AwaitReady(withPatience(t), nil))
+	require.NoError(t, succ.Go(withPatience(t), nil))
+	assert.True(t, succ.Answered(), "it was not asked")
+	for range 3 {
+		require.NoError(t, succ.Ask())
+	}
+	require.Eventually(t, succ.Answered, patience, time.Millisecond)
+	require.NoError(t, unix.Kill(succ.PID(), unix.SIGSTOP))
+	require.NoError(t, succ.Ask())
+	<-succ.Gone()
+	require.ErrorContains(t, succ.Err(), "has not answered")
+	requireDead(t, succ)
+}
+
+// One of a version that knows no such question answers all the same.
+func TestOlderChildThatIsAskedLives(t *testing.T) {
+	keepsFiles(t)
+	succ, _ := begun(t, "newer")
+	require.NoError(t, succ.Offer(nil, nil))
+	require.NoError(t, succ.AwaitReady(withPatience(t), nil))
+	require.NoError(t, succ.Go(withPatience(t), nil))
+	require.NoError(t, succ.Ask())
+	require.Eventually(t, succ.Answered, patience, time.Millisecond)
+	require.NoError(t, succ.Finish())
+}

@@ -173,5 +173,5 @@ func (s *Successor) watch() {
 func (s *Successor) waits() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.given) > 0
+	return len(s.given) > 0 || !s.Answered()
 }

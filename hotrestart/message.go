@@ -28,12 +28,15 @@ const (
 	kindFinish   kind = 12 // to the child, last
 	kindEnding   kind = 13 // to the parent
 	kindUnknown  kind = 14 // both ways: unknown
+	kindAsk      kind = 15 // to the child
+	kindHere     kind = 16 // to the parent
 )
 
 var kindNames = map[kind]string{
 	kindHello: "HELLO", kindOffer: "OFFER", kindProgress: "PROGRESS", kindFailed: "FAILED", kindReady: "READY",
 	kindGo: "GO", kindTaken: "TAKEN", kindSession: "SESSION", kindAck: "ACK", kindRefused: "REFUSED",
 	kindUpdate: "UPDATE", kindFinish: "FINISH", kindEnding: "ENDING", kindUnknown: "UNKNOWN",
+	kindAsk: "ASK", kindHere: "HERE",
 }
 
 func (k kind) String() string {

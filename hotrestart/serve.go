@@ -56,6 +56,9 @@ func (p *Predecessor) serve(h Handler, m *message) (finished bool, err error) {
 	case kindUpdate:
 		h.State(m.raw)
 		return false, nil
+	case kindAsk:
+		p.tell(kindHere, nil)
+		return false, nil
 	case kindFinish:
 		return true, nil
 	default:

@@ -33,6 +33,8 @@ type Successor struct {
 	wentOut  atomic.Bool // GO was sent
 	finished atomic.Bool
 	advanced atomic.Uint64 // counts signs of life: parts taken, answers given
+	asked    atomic.Uint64 // ASKs that were sent
+	heard    atomic.Uint64 // and that were answered
 
 	mu      sync.Mutex
 	changed sync.Cond // of what mu guards
@@ -117,6 +119,18 @@ func (s *Successor) Update(state []byte) error {
 	s.notSent(err)
 	return err
 }
+
+// Ask has the child give a sign of life. One that gives none for Start.AckTimeout is killed. It
+// may be called after Go.
+func (s *Successor) Ask() error {
+	s.asked.Add(1) // before the answer can come
+	err := s.wire.send(kindAsk, nil, nil)
+	s.notSent(err)
+	return err
+}
+
+// Answered tells whether the child has answered whatever Ask has asked.
+func (s *Successor) Answered() bool { return s.heard.Load() >= s.asked.Load() }
 
 // Finish waits until all sessions are answered, tells the child that nothing more
 // comes, and closes the connection. The child lives on, and is not to be given

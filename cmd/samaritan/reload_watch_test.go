@@ -135,3 +135,30 @@ func TestSystemdIsToldOfReloads(t *testing.T) {
 	notified(t, notify, "STOPPING=1\nSTATUS=stopping")
 	assert.Equal(t, 0, c.exit())
 }
+
+// A process that drains leaves the file to the one that serves.
+func TestOnlyTheProcessThatServesFollowsTheFile(t *testing.T) {
+	cluster := testredis.Shared(t, clusterWithReplicas)
+	stream := testredis.FreeAddress(t)
+	s := sheet{services: []entry{
+		{name: "stream", listen: stream, more: "protocol: TCP", nodes: []string{newGreeter(t, "a").address}},
+	}}
+	c := launchHot(t, nil, flags("-watch"), func(c *child) {
+		s.admin = c.admin
+		c.write(s.text())
+	})
+	c.await("/ready", 200, "")
+	stays, err := visit(stream) // which keeps the old process
+	require.NoError(t, err)
+	defer stays.Close()
+	c.restart()
+	for i := range 3 {
+		s.services = append(s.services, entry{name: fmt.Sprint("more-", i), listen: testredis.FreeAddress(t), nodes: cluster.Addrs()})
+		c.write(s.text())
+		c.await("/services", 200, fmt.Sprintf(`"more-%d"`, i))
+	}
+	c.await("/hotrestart", 200, `"clients":1,`)
+	assert.NotContains(t, c.out.String(), "config not reloaded")
+	require.NoError(t, stays.Close())
+	c.endHot()
+}

@@ -48,6 +48,10 @@ type restarter struct {
 	terminate time.Duration // for what cannot move
 	wake      chan *attempt // has room for one
 
+	// hurried is closed by hurryUp: this process is to end, and clients are still moving.
+	hurried <-chan struct{}
+	hurryUp func()
+
 	succ  *hotrestart.Successor // after the handover; owned by the goroutine
 	named bool                  // the pid file was the successor's then; owned by the goroutine
 
@@ -101,7 +105,9 @@ type predecessor struct {
 }
 
 func newRestarter(d *process, path string) *restarter {
+	hurried := make(chan struct{})
 	return &restarter{
+		hurried: hurried, hurryUp: sync.OnceFunc(func() { close(hurried) }),
 		d: d, path: path, limit: d.o.restartTimeout, terminate: terminateTime(d),
 		wake:   make(chan *attempt, 1),
 		status: restartStatus{Phase: phaseComing, Since: time.Now(), PID: os.Getpid()},
@@ -317,8 +323,8 @@ func (r *restarter) Stats(emit func(stats.Sample)) {
 	r.mu.Unlock()
 	for _, s := range []stats.Sample{
 		{Name: "restarts_total", Value: float64(c.restarts), Help: "Hot restarts since the service was started."},
-		{Name: "failures_total", Value: float64(c.failures), Help: "Hot restarts that failed; the process that was asked went on."},
-		{Name: "taken_back_total", Value: float64(c.takenBack), Help: "Times that the process before took the service back, as the new one had died."},
+		{Name: "failures_total", Value: float64(c.failures), Help: "Hot restarts that failed; the process that was asked went on, or took back."},
+		{Name: "taken_back_total", Value: float64(c.takenBack), Help: "Of these: times that the process before took the service back, as the new one had died or hung."},
 		{Name: "clients_moved_total", Value: float64(c.moved), Help: "Client connections that moved to a new process."},
 		{Name: "clients_refused_total", Value: float64(c.refused), Help: "Client connections that the new process did not take, and that the old one served on."},
 		{Name: "clients_cut_total", Value: float64(c.cut), Help: "Client connections that were left when the time of an old process was over, and ended with it."},

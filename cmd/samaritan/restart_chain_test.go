@@ -121,3 +121,38 @@ func TestSystemdIsToldWhyARestartFailed(t *testing.T) {
 	notified(t, notify, "STATUS=ready; the last hot restart failed: the new process died after it had taken over")
 	c.endHot()
 }
+
+// A new process that stops when it has just taken over serves nobody, and does not end either.
+func TestNewProcessThatHangsIsNoticed(t *testing.T) {
+	c := launchHot(t, testredis.Shared(t, clusterWithReplicas).Addrs(), flags("-restart-timeout", "8s"))
+	c.await("/ready", 200, "")
+	first := c.serving()
+	second := c.restart()
+	require.NoError(t, syscall.Kill(second, syscall.SIGSTOP))
+	c.awaitLog("this one takes back")
+	assert.Equal(t, first, c.serving())
+	assert.False(t, isSamaritan(second))
+	assert.Equal(t, "+PONG", c.caller().say("PING"))
+	assert.Equal(t, 1.0, c.number("hotrestart.failures_total"))
+	assert.Equal(t, 1.0, c.number("hotrestart.taken_back_total"))
+	c.endHot()
+}
+
+// Who ends the old process as it hands over does not mean its clients, who move all the same.
+func TestClientsMoveAlthoughTheOldProcessIsToldToEnd(t *testing.T) {
+	c := launchHot(t, testredis.Shared(t, clusterWithReplicas).Addrs())
+	c.await("/ready", 200, "")
+	clients := make([]*caller, 100)
+	for i := range clients {
+		clients[i] = c.caller()
+		require.Equal(t, "+PONG", clients[i].say("PING"))
+	}
+	first := c.serving()
+	c.restart()
+	require.NoError(t, syscall.Kill(first, syscall.SIGTERM))
+	c.gone(first)
+	for _, k := range clients {
+		assert.Equal(t, "+PONG", k.say("PING"))
+	}
+	c.endHot()
+}

@@ -19,6 +19,8 @@ const (
 	// whether clients are left.
 	updateEvery = time.Second
 	lookEvery   = 20 * time.Millisecond
+	// hurry is how long clients may still move when this process has been told to end.
+	hurry = time.Second
 )
 
 // leave has the clients move to the new process, serves those that cannot until they
@@ -33,7 +35,7 @@ func (r *restarter) leave(ctx context.Context, s *hotrestart.Successor, spare []
 		r.d.log.Warn("clients do not move to the new process, they are served here until they end", "reason", why)
 	}
 	switch end := r.awaitEnd(ctx, s); {
-	case ctx.Err() != nil: // whatever else there is
+	case ctx.Err() != nil, end == endGone && isClosed(r.hurried): // whatever else there is
 	case end == endGone:
 		moving.end()
 		if !r.takeBack(s, spare) {
@@ -110,30 +112,50 @@ func (r *restarter) awaitEnd(ctx context.Context, s *hotrestart.Successor) endRe
 	defer limit.Stop()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	updated, before := begin, -1
+	hurried := r.hurried
+	updated, before, asked := begin, -1, false
 	for {
 		select {
 		case <-ctx.Done():
 			return endAsked
+		case <-hurried:
+			hurried = nil
+			limit.Reset(hurry)
 		case <-s.Ending():
 			return endAsked
 		case <-s.Gone():
 			return gone(s)
 		case <-limit.C:
+			if hurried == nil {
+				return endAsked
+			}
 			return endTime
 		case now := <-look.C:
 			left := r.d.clients()
-			if now.Sub(updated) >= updateEvery || left == 0 && before != 0 {
-				updated = now
+			proven := hurried == nil || now.Sub(begin) >= min(provingTime, r.terminate)
+			done := left == 0 && proven && !r.hasPredecessor()
+			if done && asked && s.Answered() {
+				return endDone
+			}
+			if done && !asked || left == 0 && before != 0 || now.Sub(updated) >= updateEvery {
+				updated, asked = now, done
 				r.update(s, left)
 			}
 			before = left
-			if left == 0 && now.Sub(begin) >= min(provingTime, r.terminate) && !r.hasPredecessor() {
-				r.update(s, 0)
-				return endDone
-			}
 		}
 	}
+}
+
+// end is what SIGTERM does: it begins the end of this process. While clients move to another one
+// they have a moment more for it.
+func (r *restarter) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.status.Phase == phaseDraining {
+		r.hurryUp()
+		return
+	}
+	r.d.stop()
 }
 
 // gone is the reason when there is no new process any more. One that was told to end has said
@@ -155,12 +177,24 @@ func (r *restarter) hasPredecessor() bool {
 	return r.status.Predecessor != nil
 }
 
-// update tells the new process what has been counted here. One that cannot be told is
-// gone, which is seen elsewhere.
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+// update tells the new process what has been counted here, and asks whether it lives. One that
+// cannot be told, or does not answer, is gone, which is seen elsewhere.
 func (r *restarter) update(s *hotrestart.Successor, left int) {
 	state, err := r.d.exportUpdate(left)
 	if err == nil {
 		err = s.Update(state)
+	}
+	if err == nil {
+		err = s.Ask()
 	}
 	if err != nil {
 		r.d.log.Debug("the new process was not told the numbers", "error", err)
@@ -188,9 +222,13 @@ func (r *restarter) takeBack(s *hotrestart.Successor, spare []hotrestart.Listene
 	r.d.stepForward(spare)
 	r.d.turn.Unlock()
 	r.d.notifier.back()
+	if r.d.o.watch { // changes of meanwhile were left to the new process
+		r.d.reloader.request(byWatch)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.counters.takenBack++
+	r.counters.failures++
 	r.status.Successor = nil
 	r.status.LastError, r.status.LastErrorAt = "the new process died after it had taken over", time.Now()
 	r.enterLocked(phaseServing)

@@ -158,7 +158,8 @@ func (d *process) run() error {
 	d.announce()
 	always := context.Background()
 	around, loops := newPart(always), newPart(always)
-	sig := catchSignals(d.log.Logger, d.stop, d.force, func() { d.reloader.request(bySignal) }, d.restarter.signalled)
+	atOnce := func() { d.stop(); d.force() }
+	sig := catchSignals(d.log.Logger, d.restarter.end, atOnce, func() { d.reloader.request(bySignal) }, d.restarter.signalled)
 	around.wg.Go(func() { sig.handle(around.ctx) })
 	loops.wg.Go(func() { d.runLoops(loops.ctx) })
 	d.heir.notify = sync.OnceFunc(func() { around.wg.Go(func() { d.notifier.run(d.stopping) }) })
@@ -220,7 +221,11 @@ func (d *process) startReloads() *part {
 func (d *process) watch(ctx context.Context) {
 	w := filewatch.New(filewatch.Options{
 		Path: d.o.config, Known: d.known, Log: d.log.With("component", "watch"),
-		Changed: func() { d.reloader.request(byWatch) },
+		Changed: func() {
+			if !d.restarter.replaced() { // else it is for the process that serves
+				d.reloader.request(byWatch)
+			}
+		},
 	})
 	if err := w.Run(ctx); err != nil {
 		d.log.Error("the config file is not watched", "error", err)
