@@ -33,6 +33,22 @@ func (b *Bootstrap) MarshalJSON() ([]byte, error) {
 	return maskedJSON(b.Proto)
 }
 
+// Show is MarshalJSON with services that are not in the file, as dynamic_services.
+func (b *Bootstrap) Show(others []*Service) ([]byte, error) {
+	own, err := b.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]json.RawMessage{}
+	if err := json.Unmarshal(own, &all); err != nil {
+		return nil, err
+	}
+	if all["dynamic_services"], err = json.Marshal(others); err != nil {
+		return nil, err
+	}
+	return json.Marshal(all)
+}
+
 // Options are settings from outside the file that override it. The zero value
 // overrides nothing.
 type Options struct {
@@ -40,6 +56,9 @@ type Options struct {
 	InstanceID string
 	// Belong overrides instance.belong when not empty.
 	Belong string
+	// OnlyRegular has Load refuse what is no regular file. A pipe is read to its end
+	// otherwise, however long that takes.
+	OnlyRegular bool
 }
 
 // Load reads, decodes and validates the config file at path. The error is of
@@ -52,15 +71,19 @@ func Parse(name string, data []byte) (*Bootstrap, error) { return Options{}.Pars
 
 // Load is like the function [Load] with the options applied.
 func (o Options) Load(path string) (*Bootstrap, error) {
-	data, err := readFile(path)
+	data, err := o.read(path)
 	if err != nil {
 		return nil, Problems{{File: path, Msg: err.Error()}}
 	}
 	return o.Parse(path, data)
 }
 
-// readFile reads no more than one byte above the limit, which Parse refuses.
-func readFile(path string) ([]byte, error) {
+// read reads a pipe to no more than one byte above the limit, which Parse refuses.
+func (o Options) read(path string) ([]byte, error) {
+	if o.OnlyRegular {
+		data, err := ReadRegular(path, MaxSize)
+		return data, withoutPath(err)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, withoutPath(err)

@@ -40,6 +40,7 @@ func TestServicesOfTheSourceComeChangeAndGoUnderLoad(t *testing.T) {
 	listen := testredis.FreeAddress(t)
 	src.Set("orders", wireConfig(listen, protocol.Protocol_Redis), wireEndpoints(cluster.Addrs()...))
 	c.awaitReady("orders")
+	c.await("/config", 200, `"dynamic_services":[{"name":"orders","config":{"listener":`)
 	dynamic := hammer(t, listen, 4)
 
 	for i := range 20 {
@@ -80,6 +81,7 @@ func TestServicesOfTheSourceComeChangeAndGoUnderLoad(t *testing.T) {
 
 	src.Remove("orders")
 	c.awaitGone("orders")
+	c.await("/config", 200, `"dynamic_services":[],`)
 	static.more(50)
 	static.end()
 	assert.NotContains(t, c.out.String(), "level=ERROR")

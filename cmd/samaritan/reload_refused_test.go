@@ -65,6 +65,13 @@ func TestFileThatIsNotValidChangesNothing(t *testing.T) {
 		assert.Equal(t, 422, status)
 		assert.Contains(t, body, "no such file or directory")
 	})
+	t.Run("a pipe that nobody writes to", func(t *testing.T) {
+		require.NoError(t, syscall.Mkfifo(c.file(), 0o600))
+		status, body := c.post("/ops/reload")
+		assert.Equal(t, 422, status)
+		assert.Contains(t, body, "is not a regular file")
+		require.NoError(t, os.Remove(c.file()))
+	})
 	clients.more(200)
 	_, after := c.get("/config")
 	assert.Equal(t, before, after)
@@ -76,7 +83,7 @@ func TestFileThatIsNotValidChangesNothing(t *testing.T) {
 	c.reload(s)
 	assert.EqualValues(t, 1, c.number("config.last_reload_success"))
 	assert.EqualValues(t, 1, c.number("config.reload_success_total"))
-	assert.EqualValues(t, len(tests)+2, c.number("config.reload_total"))
+	assert.EqualValues(t, len(tests)+3, c.number("config.reload_total"))
 	assert.Positive(t, c.number("config.last_success_timestamp_sec"))
 	c.awaitLog(`msg="config unchanged" cause=admin`)
 }

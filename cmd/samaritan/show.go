@@ -9,6 +9,7 @@ import (
 
 	"samaritan/admin"
 	"samaritan/api/protocol"
+	"samaritan/config"
 	"samaritan/controller"
 	"samaritan/internal/stats"
 )
@@ -20,7 +21,7 @@ func (d *process) adminOptions() admin.Options {
 		Version:     version,
 		Sources:     d.numbers.sources,
 		Counters:    &d.admin,
-		Config:      func() ([]byte, error) { return json.Marshal(d.boot.Load()) },
+		Config:      d.effective,
 		Services:    d.services,
 		Ready:       d.ready,
 		Topology:    d.topology,
@@ -33,6 +34,17 @@ func (d *process) adminOptions() admin.Options {
 		Restart:     d.restarter.show,
 		SetLogLevel: d.log.SetLevel,
 	}
+}
+
+// effective is the config in force: that of the file, and what the management server has
+// told.
+func (d *process) effective() ([]byte, error) {
+	boot := d.boot.Load()
+	if boot.Proto.GetDynamicSourceConfig() == nil {
+		return json.Marshal(boot)
+	}
+	_, dynamic := d.bySource()
+	return boot.Show(slices.Concat([]*config.Service{}, dynamic)) // a list also when there is none
 }
 
 // sources are all numbers but those of the admin server.

@@ -41,7 +41,7 @@ type transaction struct {
 // loadConfig reads the file as the start did. The error is of the type
 // [admin.Refused].
 func (d *process) loadConfig() (*config.Bootstrap, error) {
-	boot, err := config.Options{InstanceID: d.o.id, Belong: d.o.service}.Load(d.o.config)
+	boot, err := config.Options{InstanceID: d.o.id, Belong: d.o.service, OnlyRegular: true}.Load(d.o.config)
 	if err == nil {
 		return boot, nil
 	}

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"samaritan/api/bootstrap"
+	"samaritan/config"
 )
 
 // dial prepares one connection to the source. It is made when it is first used. A
@@ -62,7 +63,7 @@ func transport(s *bootstrap.ConfigSource) (credentials.TransportCredentials, err
 		c.ServerName = hostOf(s.Endpoint)
 	}
 	if t.CaFile != "" {
-		pem, err := readFile(t.CaFile, maxPEM)
+		pem, err := config.ReadRegular(t.CaFile, maxPEM)
 		if err != nil {
 			return nil, fmt.Errorf("read ca_file: %w", err)
 		}
@@ -83,11 +84,11 @@ func transport(s *bootstrap.ConfigSource) (credentials.TransportCredentials, err
 
 // readPair reads what shows the server who we are.
 func readPair(certFile, keyFile string) (pair tls.Certificate, err error) {
-	cert, err := readFile(certFile, maxPEM)
+	cert, err := config.ReadRegular(certFile, maxPEM)
 	if err != nil {
 		return pair, err
 	}
-	key, err := readFile(keyFile, maxPEM)
+	key, err := config.ReadRegular(keyFile, maxPEM)
 	if err != nil {
 		return pair, err
 	}
@@ -99,7 +100,7 @@ func readToken(s *bootstrap.ConfigSource) (string, error) {
 	if s.TokenFile == "" {
 		return s.Token, nil
 	}
-	text, err := readFile(s.TokenFile, maxToken)
+	text, err := config.ReadRegular(s.TokenFile, maxToken)
 	if err != nil {
 		return "", fmt.Errorf("read token_file: %w", err)
 	}

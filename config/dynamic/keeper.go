@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"samaritan/config"
 )
 
 // stateName is the name of the state file in the data directory.
@@ -220,7 +222,7 @@ func removeLeftovers(path string) {
 
 // readState reads the file. No file is no state and no error.
 func readState(path string) (*state, error) {
-	text, err := readFile(path, maxState)
+	text, err := config.ReadRegular(path, maxState)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -14,6 +14,7 @@ import (
 
 	"samaritan/api/bootstrap"
 	"samaritan/api/common"
+	"samaritan/config"
 )
 
 // A disk that was full has room again, and nothing else happens.
@@ -90,7 +91,7 @@ func TestPipeInThePlaceOfAFileIsAnErrorAtOnce(t *testing.T) {
 		r.stop()
 	}
 	_, err := readState(pipe)
-	require.ErrorIs(t, err, errNotRegular)
+	require.ErrorIs(t, err, config.ErrNotRegular)
 }
 
 func TestClientBeginsWithWhatTheOneBeforeItKnows(t *testing.T) {

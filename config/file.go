@@ -1,4 +1,4 @@
-package dynamic
+package config
 
 import (
 	"errors"
@@ -8,11 +8,12 @@ import (
 	"syscall"
 )
 
-var errNotRegular = errors.New("is not a regular file")
+// ErrNotRegular is the error for what is no regular file.
+var ErrNotRegular = errors.New("is not a regular file")
 
-// readFile reads a file of at most limit bytes. One that is no regular file is an error:
+// ReadRegular reads a file of at most limit bytes. One that is no regular file is an error:
 // to open a pipe would wait for a writer, and nothing could end that.
-func readFile(path string, limit int64) ([]byte, error) {
+func ReadRegular(path string, limit int64) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -23,11 +24,11 @@ func readFile(path string, limit int64) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s %w", path, errNotRegular)
+		return nil, &os.PathError{Op: "read", Path: path, Err: ErrNotRegular}
 	}
 	text, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(text)) > limit {
-		err = fmt.Errorf("%s has more than %d bytes", path, limit)
+		err = &os.PathError{Op: "read", Path: path, Err: fmt.Errorf("has more than %d bytes", limit)}
 	}
 	return text, err
 }
