@@ -44,7 +44,7 @@ func (d *process) effective() ([]byte, error) {
 		return json.Marshal(boot)
 	}
 	_, dynamic := d.bySource()
-	return boot.Show(slices.Concat([]*config.Service{}, dynamic)) // a list also when there is none
+	return boot.Show(append([]*config.Service{}, dynamic...)) // a list also when there is none
 }
 
 // sources are all numbers but those of the admin server.
