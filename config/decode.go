@@ -71,7 +71,10 @@ func (d *decoder) field(path string, at entry, v any, m protoreflect.Message, fd
 	case fd.IsList():
 		d.list(path, &at.value, v, m.Mutable(fd).List(), fd)
 	case fd.Message() != nil && !isDuration(fd):
-		d.submessage(path, &at.value, v, m.Mutable(fd).Message())
+		sub := m.Mutable(fd).Message()
+		if v != nil {
+			d.message(path, &at.value, v, sub)
+		}
 	default:
 		if value, ok := d.scalar(path, v, fd); ok {
 			m.Set(fd, value)
@@ -91,7 +94,7 @@ func (d *decoder) list(path string, pos *position, v any, list protoreflect.List
 		at := indexPath(path, i)
 		d.lines[at] = pos.item(i).line
 		if fd.Message() != nil {
-			d.submessage(at, pos.item(i), item, list.AppendMutable().Message())
+			d.message(at, pos.item(i), item, list.AppendMutable().Message())
 			continue
 		}
 		value, ok := d.scalar(at, item, fd)
@@ -102,18 +105,12 @@ func (d *decoder) list(path string, pos *position, v any, list protoreflect.List
 	}
 }
 
-// submessage is message for one that a null may select.
-func (d *decoder) submessage(path string, pos *position, v any, m protoreflect.Message) {
-	if v == nil && m.Descriptor().Fields().Len() == 0 {
-		return
-	}
-	d.message(path, pos, v, m)
-}
-
-// selectedByNull tells whether a null stands for an empty message. It does for
-// the members of a oneof that have no fields: their presence is all they say.
+// selectedByNull tells whether a null stands for an empty message. It does for the
+// checkers: which one is named says how to check. Any other field that is null is left
+// out, also the options of a protocol, which have their defaults anyway.
 func selectedByNull(fd protoreflect.FieldDescriptor) bool {
-	return fd.ContainingOneof() != nil && fd.Message() != nil && fd.Message().Fields().Len() == 0
+	one := fd.ContainingOneof()
+	return one != nil && one.FullName() == checkerName
 }
 
 func findField(md protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {

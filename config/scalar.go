@@ -15,6 +15,8 @@ import (
 const (
 	durationName = "google.protobuf.Duration"
 
+	checkerName = "hc.HealthCheck.checker"
+
 	portName         = "common.Address.port"
 	levelName        = "redis.Compression.level"
 	compressSizeName = "redis.Compression.max_size"

@@ -61,6 +61,9 @@ func TestNewServiceRefusesWhatTheWireCanBring(t *testing.T) {
 		{"signs", func(c *service.Config) { c.IdleTimeout = &durationpb.Duration{Seconds: 1, Nanos: -1} }, "config.idle_timeout: must be a valid duration"},
 		{"zero", func(c *service.Config) { c.ConnectTimeout = &durationpb.Duration{} }, "config.connect_timeout: must be more than 0s, is 0s"},
 		{"check", func(c *service.Config) { c.HealthCheck = &hc.HealthCheck{Timeout: durationpb.New(-1)} }, "config.health_check.timeout: must be more than 0s, is -1ns"},
+		{"NUL", func(c *service.Config) {
+			c.HealthCheck = &hc.HealthCheck{Checker: &hc.HealthCheck_MysqlChecker{MysqlChecker: &hc.MySQLChecker{Username: "a\x00b"}}}
+		}, "config.health_check.mysql_checker.username: must have no NUL"},
 		{"strategy", redisOption(&protocol.RedisOption{ReadStrategy: 7}), "config.redis_option.read_strategy: must be one of MASTER, REPLICA, BOTH, is 7"},
 		{"algorithm", compression(&redis.Compression{Algorithm: 7}), "config.redis_option.compression.algorithm: must be one of SNAPPY, ZSTD, is 7"},
 		{"no threshold", compression(&redis.Compression{Enable: true}), "config.redis_option.compression.threshold: must be more than 0 when compression is enabled"},

@@ -192,6 +192,9 @@ func (v *validator) healthCheck(path string, h *hc.HealthCheck, p protocol.Proto
 		if p == protocol.Protocol_Redis {
 			v.fail(path+".mysql_checker", "must not be given: the protocol is %s", p)
 		}
+		if strings.ContainsRune(c.MysqlChecker.GetUsername(), 0) { // it ends names in MySQL's protocol
+			v.fail(path+".mysql_checker.username", "must have no NUL")
+		}
 	case *hc.HealthCheck_RedisChecker:
 		if p == protocol.Protocol_MySQL {
 			v.fail(path+".redis_checker", "must not be given: the protocol is %s", p)

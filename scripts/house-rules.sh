@@ -41,6 +41,10 @@ rule 'no blank imports outside main packages: wire things up in main' '^(import 
 rule 'no default HTTP client, mux or server: they have no limits' 'http\.(Get|Post|PostForm|Head|Handle|HandleFunc|ListenAndServe|Default[A-Z][A-Za-z]*)\b' "${code[@]}"
 rule 'only main ends the process' '(os\.Exit|syscall\.Exit|log\.Fatal[a-z]*)\(' "${libs[@]}"
 
+# Durations are added up in the procs, and one of centuries leaves no room for that.
+mapfile -t procs < <(printf '%s\n' "${code[@]}" | grep '^\./proc/')
+rule 'config.Duration, not AsDuration: it leaves room to add' '\.AsDuration\(\)' "${procs[@]}"
+
 # Output and errors.
 rule 'no printing outside main packages: use the injected slog.Logger' '(\bfmt\.(Print(f|ln)?\(|Fprint(f|ln)?\(os\.Std)|^[[:space:]]*print(ln)?\()' "${libs[@]}"
 rule 'log/slog, not log' '^(import )?[[:space:]]*"log"$' "${all[@]}"

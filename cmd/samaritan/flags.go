@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"strconv"
 	"time"
+
+	"samaritan/config"
 )
 
 const (
@@ -81,6 +83,7 @@ func (o *options) complete(rest []string) error {
 	case o.restartTimeout <= 0:
 		return errors.New("-restart-timeout must be above 0")
 	}
+	o.drain = min(o.drain, config.LongestDuration) // more time is added to it
 	o.dataSet = o.data != ""
 	if !o.dataSet {
 		o.data = defaultDataDir()

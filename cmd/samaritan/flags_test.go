@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -34,6 +35,9 @@ func TestFlags(t *testing.T) {
 	o, err = parseFlags([]string{"-data", "d", "-pidfile", "p"}, &bytes.Buffer{})
 	require.NoError(t, err)
 	assert.Equal(t, "p", o.pidFile)
+	o, err = parseFlags([]string{"-drain", time.Duration(math.MaxInt64).String()}, &bytes.Buffer{})
+	require.NoError(t, err)
+	assert.Positive(t, o.drain+afterDrain)
 }
 
 func TestDefaultDataDirectory(t *testing.T) {

@@ -125,6 +125,18 @@ func TestEditedFileReachesTheSidecar(t *testing.T) {
 	}
 }
 
+// TestStartWithABadFileEndsNoService: the first message of the dependencies is taken for
+// the whole, so a service whose file is broken has to be in it.
+func TestStartWithABadFileEndsNoService(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.CopyFS(dir, os.DirFS("sample")))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "services/web.yaml"), []byte("config: ["), 0o600))
+	p := run(t, "-dir", dir)
+	c := p.connect(insecure.NewCredentials())
+	assert.Len(t, depend(t.Context(), t, c), 2)
+	assert.Equal(t, exitOK, p.end())
+}
+
 func TestSampleIsValid(t *testing.T) {
 	var out output
 	assert.Equal(t, exitOK, start(t.Context(), []string{"-check", "-dir", "sample"}, &out, &out))
@@ -168,6 +180,9 @@ func TestTLSAndToken(t *testing.T) {
 }
 
 func TestBadCommandLines(t *testing.T) {
+	broken := t.TempDir()
+	require.NoError(t, os.CopyFS(broken, os.DirFS("sample")))
+	require.NoError(t, os.WriteFile(filepath.Join(broken, "dependencies.yaml"), []byte("demo: ["), 0o600))
 	empty := filepath.Join(t.TempDir(), "empty")
 	require.NoError(t, os.WriteFile(empty, []byte("\n"), 0o600))
 	cert, key := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
@@ -185,6 +200,7 @@ func TestBadCommandLines(t *testing.T) {
 		{exitOK, "the directory with", []string{"-h"}},
 		{exitFailed, "list the services", []string{"-dir", t.TempDir()}},
 		{exitFailed, "list the services", []string{"-check", "-dir", t.TempDir()}},
+		{exitFailed, "dependencies.yaml:1: did not find", []string{"-dir", broken}},
 		{exitFailed, "listen tcp", []string{"-dir", "sample", "-listen", "nonsense"}},
 		{exitFailed, "read the token", []string{"-dir", "sample", "-token-file", "absent"}},
 		{exitFailed, "is empty", []string{"-dir", "sample", "-token-file", empty}},

@@ -13,7 +13,8 @@ import (
 // bytes of the one part, and then receives those of the other. An empty part is
 // skipped.
 //
-// What it sends may be a login, so no error shows it, nor a reply that repeats it.
+// What it sends may be a login, so no error shows it, nor a reply that repeats it. What
+// is expected to come back is no secret.
 type atcpChecker struct {
 	dial    dialFunc
 	actions []*hc.ATCPChecker_Action
@@ -51,7 +52,7 @@ func (k atcpChecker) expect(r io.Reader, want []byte) error {
 	for done := 0; done < len(want); {
 		n, err := r.Read(buf[:min(len(buf), len(want)-done)])
 		if !bytes.Equal(buf[:n], want[done:done+n]) {
-			return fmt.Errorf("expected %s, got %s", shown(want), k.shown(append(want[:done:done], buf[:n]...)))
+			return fmt.Errorf("expected %s, got %s", shown(want), k.shown(append(want[:done:done], buf[:n]...), want))
 		}
 		if done += n; err != nil && done < len(want) {
 			return fmt.Errorf("expected %s, got %s: %w", shown(want), shown(want[:done]), early(err))
@@ -60,10 +61,11 @@ func (k atcpChecker) expect(r io.Reader, want []byte) error {
 	return nil
 }
 
-// shown quotes what was received, if it does not repeat what was sent.
-func (k atcpChecker) shown(got []byte) string {
+// shown quotes what was received, if it does not repeat what was sent. What the error
+// shows of the bytes that were wanted is no secret.
+func (k atcpChecker) shown(got, want []byte) string {
 	for _, action := range k.actions {
-		if quotes(got, string(action.GetSend())) {
+		if quotes(got, string(action.GetSend()), head(want)) {
 			return fmt.Sprintf("%d bytes that repeat some that were sent", len(got))
 		}
 	}

@@ -45,6 +45,17 @@ func TestATCPErrorsTellTheActionAndWhatCame(t *testing.T) {
 		"too slow":                 {[]step{{"", "long answer"}}, drip("long answer"), `expected "long answer", got "lo`},
 		"the rest of a long one":   {[]step{{"", strings.Repeat("a", 100)}}, say("b"), `and 36 more bytes, got "b"`},
 		"repeats what it was told": {[]step{{"AUTH opensesame\r\n", "+OK" + strings.Repeat(".", 99)}}, say("-ERR no such command: 'AUTH opensesame'" + strings.Repeat(".", 99)), "got 102 bytes that repeat some that were sent"},
+		"has in common what was expected": {
+			[]step{{"GET / HTTP/1.1\r\nCookie: opensesame\r\n\r\n", "HTTP/1.1 200"}},
+			say("HTTP/1.1 500"), `expected "HTTP/1.1 200", got "HTTP/1.1 500"`,
+		},
+		"repeats more than was expected": {
+			[]step{{"HTTP opensesame\r\n", "HTTP 200 OK 123"}}, say("HTTP opensesame"), "got 15 bytes that repeat some that were sent",
+		},
+		"has in common what is not shown": {
+			[]step{{"opensesame", strings.Repeat(".", maxShown) + "opensesame"}},
+			say(strings.Repeat(".", maxShown-8) + "opensesame"), "got 66 bytes that repeat some that were sent",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := talk(t, atcp(c.steps...), c.server)

@@ -82,7 +82,7 @@ func (k redisChecker) answer(r *bufio.Reader, want string) error {
 		return nil
 	case bytes.HasPrefix(line, []byte("-")):
 		return errors.New(k.withoutPassword(line[1:]))
-	case quotes(line, k.password):
+	case quotes(line, k.password, nil):
 		return errors.New("an unexpected reply, which seems to have the password in it")
 	}
 	return fmt.Errorf("unexpected reply %s", shown(line))
@@ -92,11 +92,11 @@ func (k redisChecker) answer(r *bufio.Reader, want string) error {
 // may be the password in the rest, as Redis shows the arguments of a command that it
 // does not know.
 func (k redisChecker) withoutPassword(text []byte) string {
-	if !quotes(text, k.password) {
+	if !quotes(text, k.password, nil) {
 		return clean(text)
 	}
 	code, _, _ := bytes.Cut(text, []byte(" "))
-	if quotes(code, k.password) {
+	if quotes(code, k.password, nil) {
 		code = []byte("an error")
 	}
 	return clean(code) + " (the text is withheld: it seems to have the password in it)"

@@ -15,8 +15,9 @@ import (
 // The monitor keeps a reference to check, which must not change any more, and a copy
 // of the addresses.
 //
-// What is known of addresses that stay is kept, unless they are checked in another way
-// from now on; other times and thresholds alone change nothing about it. Addresses that
+// What is known of addresses that stay is kept. When they are checked in another way
+// from now on, their verdicts hold until the first check of that kind, which comes soon
+// and decides at once; other times and thresholds alone change nothing. Addresses that
 // go and come back begin anew. A check that [NewChecker] does not take is logged, and
 // counts as nil.
 func (m *Monitor) Configure(check *hc.HealthCheck, addresses []string) {
@@ -34,8 +35,7 @@ func (m *Monitor) Configure(check *hc.HealthCheck, addresses []string) {
 	}
 }
 
-// setPlanLocked makes check the way in which addresses are checked. When it asks
-// another question than before, all that is known is forgotten.
+// setPlanLocked makes check the way in which addresses are checked.
 func (m *Monitor) setPlanLocked(check *hc.HealthCheck) {
 	old := m.plan
 	switch {
@@ -52,14 +52,31 @@ func (m *Monitor) setPlanLocked(check *hc.HealthCheck) {
 		}
 		return
 	}
-	m.setAddressesLocked(nil)
-	m.plan = nil
 	checker, err := newChecker(check, m.dial)
 	if err != nil {
 		m.lines.Error("endpoints are not checked", "error", err)
+		m.setAddressesLocked(nil)
+		m.plan = nil
 		return
 	}
 	m.plan = newPlan(check, checker)
+	m.askAnewLocked()
+}
+
+// askAnewLocked lets all addresses be checked as if for the first time, save that what is
+// known of them stays until then. Each gets a new endpoint: the result of a check under
+// way answers another question.
+func (m *Monitor) askAnewLocked() {
+	for address, old := range m.endpoints {
+		m.abandonLocked(old)
+		e := newEndpoint(address)
+		e.mentions, e.status = old.mentions, old.status
+		e.status.Checked = false
+		m.endpoints[address] = e
+		if m.ran {
+			m.planLocked(e, time.Now().Add(m.plan.first()))
+		}
+	}
 }
 
 // sameQuestion reports whether two checks differ in times and thresholds at most.
@@ -129,6 +146,11 @@ func (m *Monitor) releaseLocked(address string) {
 	}
 	delete(m.endpoints, address)
 	delete(m.down, address)
+	m.abandonLocked(e)
+}
+
+// abandonLocked ends all checking of an endpoint.
+func (m *Monitor) abandonLocked(e *endpoint) {
 	m.schedule.remove(e)
 	if e.gone = true; e.running != nil {
 		e.running.cancel()

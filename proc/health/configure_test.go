@@ -51,27 +51,63 @@ func TestOtherTimesAndThresholdsForgetNothing(t *testing.T) {
 	})
 }
 
-func TestAnotherKindOfCheckBeginsAnew(t *testing.T) {
+// TestAnotherKindOfCheckKeepsVerdictsUntilItDecides: what is down is not used while it
+// has not answered the new question, and the first answer decides.
+func TestAnotherKindOfCheckKeepsVerdictsUntilItDecides(t *testing.T) {
 	var told int
 	inBubble(t, Options{Changed: func() { told++ }}, func(t *testing.T, r rig) {
+		r.net.set(refuse, addrA, addrB)
+		r.Configure(tcpCheck(time.Hour, time.Second), []string{addrA, addrB, addrA, addrC})
+		after(time.Second + announceEvery)
+		require.Equal(t, map[string]bool{addrA: true, addrB: true}, r.Unhealthy())
+		a, before := r.statusOf(t, addrA), told
+
+		r.net.set(nil, addrB)
+		r.net.set(refuse, addrC)
+		r.Configure(connecting(1), []string{addrA, addrB, addrA, addrC})
+		require.Equal(t, map[string]bool{addrA: true, addrB: true}, r.Unhealthy())
+		require.Equal(t, before, told)
+		a.Checked = false
+		require.Equal(t, a, r.statusOf(t, addrA))
+
+		after(time.Second + announceEvery)
+		require.Equal(t, map[string]bool{addrA: true, addrC: true}, r.Unhealthy())
+		require.Greater(t, told, before)
+		require.Equal(t, a.Since, r.statusOf(t, addrA).Since, "the verdict is the same")
+		require.True(t, r.statusOf(t, addrB).Since.After(a.Since))
+		for _, address := range []string{addrA, addrB, addrC} {
+			require.True(t, r.statusOf(t, address).Checked)
+			require.Equal(t, 2, r.net.checks(address))
+		}
+		r.Configure(connecting(1), []string{addrA})
+		r.Configure(connecting(2), nil)
+		require.Empty(t, r.Statuses())
+		require.Empty(t, r.Unhealthy())
+	})
+}
+
+// connecting is a check that a connection is enough for. The number tells it from others.
+func connecting(number int) *hc.HealthCheck {
+	check := tcpCheck(time.Hour, time.Second)
+	actions := slices.Repeat([]*hc.ATCPChecker_Action{{}}, number)
+	check.Checker = &hc.HealthCheck_AtcpChecker{AtcpChecker: &hc.ATCPChecker{Action: actions}}
+	return check
+}
+
+// TestAnswerToAnotherQuestionIsDropped: a check that is under way asks what nobody wants
+// to know any more.
+func TestAnswerToAnotherQuestionIsDropped(t *testing.T) {
+	inBubble(t, Options{}, func(t *testing.T, r rig) {
+		r.net.set(hang, addrA)
+		r.Configure(tcpCheck(time.Hour, time.Minute), []string{addrA})
+		after(time.Second)
 		r.net.set(refuse, addrA)
-		r.Configure(tcpCheck(10*time.Second, time.Second), []string{addrA})
+		r.Configure(&hc.HealthCheck{Checker: &hc.HealthCheck_RedisChecker{}}, []string{addrA})
+		require.True(t, r.Healthy(addrA))
 		after(time.Second + announceEvery)
 		require.False(t, r.Healthy(addrA))
-		require.Equal(t, 1, told)
-
-		redis := tcpCheck(10*time.Second, time.Second)
-		redis.Checker = &hc.HealthCheck_RedisChecker{RedisChecker: &hc.RedisChecker{Password: "a"}}
-		r.Configure(redis, []string{addrA})
-		require.True(t, r.Healthy(addrA))
-		require.Equal(t, []Status{{Address: addrA, Healthy: true}}, r.Statuses())
-		after(time.Second)
-		require.False(t, r.Healthy(addrA))
-
-		other := proto.Clone(redis).(*hc.HealthCheck)
-		other.GetRedisChecker().Password = "b"
-		r.Configure(other, []string{addrA})
-		require.True(t, r.Healthy(addrA), "another password is another check")
+		require.Equal(t, uint64(1), r.statusOf(t, addrA).Failed)
+		require.Zero(t, r.schedule.late, "it was canceled")
 	})
 }
 

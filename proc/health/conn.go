@@ -61,10 +61,13 @@ func (c *conn) hurry(d time.Duration) (stop func() bool) {
 // shown quotes bytes for an error, and not more of them than fit in a line.
 func shown(b []byte) string {
 	if len(b) > maxShown {
-		return fmt.Sprintf("%q and %d more bytes", b[:maxShown], len(b)-maxShown)
+		return fmt.Sprintf("%q and %d more bytes", head(b), len(b)-maxShown)
 	}
 	return fmt.Sprintf("%q", b)
 }
+
+// head is what an error shows of bytes.
+func head(b []byte) []byte { return b[:min(len(b), maxShown)] }
 
 // clean makes the text of a server's error fit for a line of a log.
 func clean(text []byte) string {
@@ -85,14 +88,15 @@ func early(err error) error {
 }
 
 // quotes reports whether a text may have the secret in it. A server that quotes it may
-// have cut or escaped it, so a piece of four bytes counts.
-func quotes(text []byte, secret string) bool {
+// have cut or escaped it, so a piece of four bytes counts, unless it is told anyway.
+func quotes(text []byte, secret string, told []byte) bool {
 	piece := min(len(secret), 4)
 	if piece == 0 {
 		return false
 	}
 	for i := range len(secret) - piece + 1 {
-		if bytes.Contains(text, []byte(secret[i:i+piece])) {
+		part := []byte(secret[i : i+piece])
+		if bytes.Contains(text, part) && !bytes.Contains(told, part) {
 			return true
 		}
 	}

@@ -9,7 +9,9 @@
 // A [Monitor] checks a set of addresses again and again and keeps a verdict for each.
 // An address that was not checked yet counts as healthy. Its first check decides at
 // once, whatever the thresholds. After that fall_threshold failures in a row make it
-// down, and rise_threshold passes in a row make it healthy again.
+// down, and rise_threshold passes in a row make it healthy again. When another kind of
+// check is configured the verdict holds until the first check of that kind, which
+// decides at once.
 //
 // The verdicts are read where connections are made, so they are a snapshot behind an
 // atomic pointer: [Monitor.Healthy] costs a map lookup and takes no lock.

@@ -34,9 +34,11 @@ func (e *endpoint) planned() bool { return e.lane != nil }
 func (e *endpoint) judge(passed bool, p *plan, now time.Time) (changed bool) {
 	s := &e.status
 	if !s.Checked {
-		s.Checked, s.Since = true, now
-		changed = !passed // Until now it counted as healthy.
-		s.Healthy = passed
+		changed = passed != s.Healthy // Without a verdict it counted as healthy.
+		if changed || s.Since.IsZero() {
+			s.Since = now
+		}
+		s.Checked, s.Healthy = true, passed
 		return changed
 	}
 	if passed == s.Healthy {

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"samaritan/api/hc"
+	"samaritan/config"
 )
 
 const (
@@ -43,10 +44,10 @@ func newPlan(check *hc.HealthCheck, checker Checker) *plan {
 
 // positive returns d, or the default when d says nothing.
 func positive(d *durationpb.Duration, otherwise time.Duration) time.Duration {
-	if d.AsDuration() <= 0 {
-		return otherwise
+	if given := config.Duration(d); given > 0 {
+		return given
 	}
-	return d.AsDuration()
+	return otherwise
 }
 
 // pause returns the time from the start of one check to that of the next one.

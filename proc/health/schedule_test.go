@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -160,4 +161,21 @@ func TestAllEndpointsGoingDownAtOnceIsSeenWithinTheirThresholds(t *testing.T) {
 		after(33*time.Second + time.Second)
 		require.Empty(t, r.Unhealthy())
 	})
+}
+
+// TestIntervalForEver: the longest interval that there can be is neither an end of the
+// process nor one that is over at once.
+func TestIntervalForEver(t *testing.T) {
+	const ever = time.Duration(math.MaxInt64)
+	inBubble(t, Options{}, func(t *testing.T, r rig) {
+		r.Configure(tcpCheck(10*time.Second, time.Second), []string{addrA})
+		after(time.Second)
+		r.Configure(tcpCheck(ever, ever), []string{addrA, addrB})
+		after(time.Hour)
+		require.LessOrEqual(t, r.net.checks(addrA), 2)
+		require.Equal(t, 1, r.net.checks(addrB))
+	})
+	for range 100 {
+		require.Positive(t, newPlan(tcpCheck(ever, ever), nil).pause())
+	}
 }

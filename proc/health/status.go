@@ -11,9 +11,10 @@ import (
 // Status is what is known of one address.
 type Status struct {
 	Address string `json:"address"`
-	// Healthy is the verdict; true before the first check.
+	// Healthy is the verdict; true before the first check. While the first check of
+	// another kind is awaited it is the verdict of the kind before.
 	Healthy bool `json:"healthy"`
-	// Checked: at least one check has ended.
+	// Checked: at least one check of the present kind has ended.
 	Checked bool `json:"checked"`
 	// Since when the verdict holds.
 	Since time.Time `json:"since,omitzero"`

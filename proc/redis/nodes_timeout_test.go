@@ -2,6 +2,7 @@ package redis
 
 import (
 	"fmt"
+	"math"
 	"net"
 	"strings"
 	"sync"
@@ -277,6 +278,32 @@ func TestLargeReplyMayTakeLongerThanTheLimit(t *testing.T) {
 	assert.Len(t, n.userConns(), 2, "the connection stays; the session with the large value takes one of its own from now on")
 	assert.Zero(t, p.counter("upstream.cx_destroy_total"))
 	assert.Zero(t, p.counter("upstream.cx_timeout"))
+}
+
+// TestLimitForEver: the longest request_timeout that there can be leaves room for the
+// time that a large reply has beyond it.
+func TestLimitForEver(t *testing.T) {
+	t.Parallel()
+	const size = 8 << 20
+	n := startStub(t)
+	n.does(func(c *stubConn, args []string) bool {
+		if args[0] != "GET" || args[1] != "large" {
+			return false
+		}
+		tick := time.NewTicker(sweepEvery)
+		defer tick.Stop()
+		c.say(fmt.Sprintf("$%d\r\n", size))
+		for range size >> 20 {
+			c.say(strings.Repeat("v", 1<<20))
+			<-tick.C
+		}
+		return c.say("\r\n")
+	})
+	p := startProxy(t, proxyOptions{requestTimeout: math.MaxInt64}, n.Addr).ready(t)
+	got := must(t, connect(t, p.Addr), "GET", "large")
+	s, ok := got.(string)
+	require.True(t, ok, "%.100v", got)
+	assert.Len(t, s, size)
 }
 
 func TestLargeReplyThatStopsInTheMiddleEnds(t *testing.T) {

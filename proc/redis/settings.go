@@ -35,10 +35,10 @@ func newSettings(svc *config.Service) *settings {
 	c := svc.Config
 	o := c.GetRedisOption()
 	return &settings{
-		connectTimeout: c.GetConnectTimeout().AsDuration(),
-		idleTimeout:    c.GetIdleTimeout().AsDuration(),
-		requestTimeout: o.GetRequestTimeout().AsDuration(),
-		slowThreshold:  o.GetSlowThreshold().AsDuration(),
+		connectTimeout: config.Duration(c.GetConnectTimeout()),
+		idleTimeout:    config.Duration(c.GetIdleTimeout()),
+		requestTimeout: config.Duration(o.GetRequestTimeout()),
+		slowThreshold:  config.Duration(o.GetSlowThreshold()),
 		stallTimeout:   stallTimeout,
 		read:           o.GetReadStrategy(),
 		hot:            newHotSettings(o.GetHotKeys()),
@@ -50,8 +50,8 @@ func newHotSettings(h *redis.HotKeys) hotSettings {
 	return hotSettings{
 		enable:   h.GetEnable(),
 		capacity: int(h.GetCapacity()),
-		interval: h.GetInterval().AsDuration(),
-		window:   h.GetWindow().AsDuration(),
+		interval: config.Duration(h.GetInterval()),
+		window:   config.Duration(h.GetWindow()),
 		logTop:   int(h.GetLogTop()),
 	}
 }

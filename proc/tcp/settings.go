@@ -17,16 +17,12 @@ type settings struct {
 	attempts       int // the most endpoints that are tried for one connection
 }
 
-// longest is what a longer timeout is taken for, some 146 years: a moment and a timeout
-// must add up to a later moment.
-const longest = time.Duration(1 << 62)
-
 func newSettings(svc *config.Service) *settings {
 	o := svc.Stream()
 	return &settings{
-		connectTimeout: min(svc.Config.GetConnectTimeout().AsDuration(), longest),
-		idleTimeout:    min(svc.Config.GetIdleTimeout().AsDuration(), longest),
-		drainTimeout:   min(o.GetDrainTimeout().AsDuration(), longest),
+		connectTimeout: config.Duration(svc.Config.GetConnectTimeout()),
+		idleTimeout:    config.Duration(svc.Config.GetIdleTimeout()),
+		drainTimeout:   config.Duration(o.GetDrainTimeout()),
 		attempts:       max(1, int(o.GetConnectAttempts())),
 	}
 }

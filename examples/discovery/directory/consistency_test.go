@@ -33,7 +33,7 @@ func TestProblemsBetweenFiles(t *testing.T) {
 		assert.Contains(t, text, want)
 	}
 	assert.NotContains(t, text, `"broken"`, "its own problems say enough")
-	assert.Len(t, got.Services, 2, "what is good is there")
+	assert.Len(t, got.Services, 3, "what is good is there, and that there is another one")
 	assert.Equal(t, []string{"a", "absent", "broken"}, got.Dependencies["demo"])
 }
 

@@ -13,8 +13,10 @@
 // # Good and bad
 //
 // Each file stands for itself. While one has a problem its last good content
-// counts, and all others are followed. A service file that is deleted is a service
-// that is removed. But when dependencies.yaml or the directory services is missing,
+// counts, and all others are followed. A service whose file was never good, as after a
+// start, is there without config and endpoints, so that nobody takes it for removed.
+// Nothing is applied before dependencies.yaml was good once. A service file that is
+// deleted is a service that is removed. But when dependencies.yaml or the directory services is missing,
 // the whole is taken to be away, as when a volume is not mounted, and everything
 // stays as it was.
 //

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"samaritan/config"
 	"samaritan/examples/discovery/server"
@@ -65,6 +66,15 @@ func (r *reader) read() (changed bool, err error) {
 	return changed, nil
 }
 
+// undecided returns the problems of the dependencies while they were never good. Without
+// them nothing can be told: that there are none would end all services everywhere.
+func (r *reader) undecided() error {
+	if r.dependencies.ok {
+		return nil
+	}
+	return r.dependencies.problems
+}
+
 // readService looks at one file, which may have been deleted since it was listed.
 func (r *reader) readService(file, name string) (changed, exists bool) {
 	s := r.services[file]
@@ -88,17 +98,26 @@ func serviceName(f os.DirEntry) (string, bool) {
 	if f.IsDir() || strings.HasPrefix(file, ".") || !slices.Contains(extensions[:], ext) {
 		return "", false
 	}
-	return strings.TrimSuffix(file, ext), true
+	return nameOf(file), true
 }
 
-// snapshot returns the good contents, and all that is wrong.
+// nameOf returns the name of the service that a service file is for.
+func nameOf(file string) string { return strings.TrimSuffix(file, filepath.Ext(file)) }
+
+// snapshot returns the good contents, and all that is wrong. A service whose file was
+// never good is there without config and endpoints: what it runs with elsewhere may
+// still hold. A name that is no text cannot be sent, and is left out.
 func (r *reader) snapshot() (server.Snapshot, config.Problems) {
 	problems := slices.Clone(r.dependencies.problems)
+	next := server.Snapshot{Services: map[string]server.Service{}, Dependencies: r.dependencies.good}
 	services := map[string]*source[*config.Service]{}
 	for _, file := range slices.Sorted(maps.Keys(r.services)) {
 		s := r.services[file]
 		problems = append(problems, s.problems...)
-		if !s.ok {
+		if name := nameOf(file); !s.ok {
+			if utf8.ValidString(name) {
+				next.Services[name] = server.Service{}
+			}
 			continue
 		}
 		if other := services[s.good.Name]; other != nil {
@@ -108,7 +127,6 @@ func (r *reader) snapshot() (server.Snapshot, config.Problems) {
 		services[s.good.Name] = s
 	}
 	problems = append(problems, r.inconsistencies(services)...)
-	next := server.Snapshot{Services: map[string]server.Service{}, Dependencies: r.dependencies.good}
 	for name, s := range services {
 		next.Services[name] = server.Service{Config: s.good.Config, Endpoints: s.good.Endpoints}
 	}

@@ -94,13 +94,13 @@ func (w *watched) apply(s server.Snapshot) {
 	w.applied++
 }
 
-// ports are the services with the ports of their listeners.
+// ports are the services with the ports of their listeners, 0 for one without a config.
 func (w *watched) ports() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var words []string
 	for _, name := range slices.Sorted(maps.Keys(w.latest.Services)) {
-		words = append(words, fmt.Sprintf("%s=%d", name, w.latest.Services[name].Config.Listener.Address.Port))
+		words = append(words, fmt.Sprintf("%s=%d", name, w.latest.Services[name].Config.GetListener().GetAddress().GetPort()))
 	}
 	return strings.Join(words, " ")
 }

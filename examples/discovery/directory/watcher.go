@@ -74,9 +74,13 @@ func Load(dir string) (server.Snapshot, error) {
 }
 
 // Read reads the directory now and applies what is different. The error is that of
-// a directory that cannot be read; problems of files are logged.
+// a directory that cannot be read, or whose dependencies were never good; then nothing
+// is applied. Other problems of files are logged.
 func (w *Watcher) Read() error {
 	changed, err := w.reader.read()
+	if err == nil {
+		err = w.reader.undecided()
+	}
 	if err != nil {
 		if w.away != err.Error() { // house: to log it once, not to tell it apart
 			w.away = err.Error()

@@ -52,11 +52,11 @@ func TestInvalidFileKeepsItsLastGoodContent(t *testing.T) {
 	dir.write(t, "services/b.yaml", service(2))
 	dir.write(t, "services/c.yaml", "config: [\n")
 	w := watch(t, string(dir), 5*time.Millisecond)
-	w.until("a=1 b=2")
+	w.until("a=1 b=2 c=0")
 
 	dir.write(t, "services/a.yaml", service(99999))
 	dir.write(t, "services/b.yaml", service(3))
-	w.until("a=1 b=3")
+	w.until("a=1 b=3 c=0")
 	w.untilLogged("a.yaml:3: config.listener.address.port: must be 0..65535")
 	dir.write(t, dependenciesFile, "demo: *")
 	w.untilLogged("needs its quotes")
@@ -70,6 +70,36 @@ func TestInvalidFileKeepsItsLastGoodContent(t *testing.T) {
 	w.until("a=5 b=3 c=4")
 	assert.Equal(t, 2, w.log.count("port: must be"), "once when it comes and once when it is gone:\n%s", w.log)
 	assert.Equal(t, 1, w.log.count(`level=INFO msg="problem is gone" problem="`+dir.path("services/a.yaml")+`:3:`))
+}
+
+// A file that was never good is a service of which nothing more is known: to say that
+// there is none would end it where it runs.
+func TestServiceWhoseFileWasNeverGoodIsNotGone(t *testing.T) {
+	dir := newTree(t)
+	dir.write(t, "services/bad.yaml", "config: [\n")
+	dir.write(t, "services/twice.json", "{")
+	dir.write(t, "services/twice.yaml", service(1))
+	dir.write(t, "services/\xff.yaml", "config: [\n")
+	got, err := Load(string(dir))
+	require.Error(t, err)
+	assert.Equal(t, server.Service{}, got.Services["bad"])
+	assert.NotNil(t, got.Services["twice"].Config)
+	assert.Len(t, got.Services, 2, "a name that no message can have is none")
+}
+
+func TestNothingIsAppliedBeforeTheDependenciesAreGood(t *testing.T) {
+	dir := newTree(t)
+	dir.write(t, "services/a.yaml", service(1))
+	dir.write(t, dependenciesFile, "demo: *\n")
+	w := New(Options{Dir: string(dir), Apply: func(server.Snapshot) { assert.Fail(t, "applied") }})
+	require.ErrorContains(t, w.Read(), dependenciesFile+": did not find")
+
+	follower := watch(t, string(dir), never)
+	follower.untilLogged("needs its quotes")
+	assert.Zero(t, follower.applies())
+	dir.write(t, dependenciesFile, "demo: '*'\n")
+	follower.until("a=1")
+	assert.Equal(t, []string{server.All}, follower.dependencies("demo"))
 }
 
 func TestFileThatCannotBeReadKeepsItsLastGoodContent(t *testing.T) {
