@@ -105,6 +105,7 @@ func (d *process) takeOver(ctx context.Context) {
 	// Clients have waited to be accepted since the other process has stopped. What they do
 	// in the moment until the rest is known is counted by workers, and shown to nobody yet.
 	rest := takeNumber(state)
+	d.setElsewhere(clientsBefore(rest))
 	close(d.gate)
 	d.importState(rest)
 	d.begin(door)
@@ -214,6 +215,7 @@ func (d *process) follow(ctx context.Context) {
 	} else if err != nil {
 		d.log.Warn("the process before has gone before it had handed over everything", "error", err)
 	}
+	d.setElsewhere(nil)
 	adopted := d.restarter.alone()
 	d.log.Info("the process before has ended", "pid", d.heir.welcome.PID, "clients_adopted", adopted)
 }

@@ -132,7 +132,7 @@ func (r *restarter) release(ctx context.Context, s *hotrestart.Successor) error 
 		return err
 	}
 	r.d.standAside()
-	return s.Go(ctx, complete(state))
+	return s.Go(ctx, complete(state, r.d.clientsOf()))
 }
 
 // standAside ends all that only one process can do, but for the clients that are here.
