@@ -23,6 +23,7 @@ type handedState struct {
 	Restarts uint64            `json:"restarts"`
 	Totals   []byte            `json:"totals"`              // see stats.Totals
 	LogLevel string            `json:"log_level,omitempty"` // when it is not that of the file
+	OverFile string            `json:"over_file,omitempty"` // the level of the file then
 	Services map[string][]byte `json:"services,omitempty"`  // see keeper
 }
 
@@ -55,7 +56,7 @@ func (d *process) exportState() ([]byte, error) {
 		Services: map[string][]byte{},
 	}
 	if level := d.log.LevelName(); d.levelIsOwn(level) {
-		s.LogLevel = level
+		s.LogLevel, s.OverFile = level, d.levelOfFile()
 	}
 	d.eachProc(func(service string, p proc.Proc) {
 		k, ok := p.(keeper)
@@ -88,11 +89,24 @@ func complete(state []byte, clients map[string]int) []byte {
 	return append(front, state[1:]...) // there are other fields
 }
 
-// levelIsOwn tells whether a level in force is not what the file says: it was set by hand.
+func (d *process) levelOfFile() string { return d.boot.Load().Proto.GetLog().GetLevel().String() }
+
+// levelIsOwn tells whether a level is not what the file says. One in force was set by hand then.
 func (d *process) levelIsOwn(name string) bool {
-	ofFile, err := logging.ParseLevel(d.boot.Load().Proto.GetLog().GetLevel().String())
+	ofFile, err := logging.ParseLevel(d.levelOfFile())
 	own, errOwn := logging.ParseLevel(name)
 	return err == nil && errOwn == nil && ofFile != own
+}
+
+// takeLevel takes over a level that was set by hand, unless the file has another one by now
+// than it had. The process before may not tell what it had.
+func (d *process) takeLevel(level, overFile string) {
+	if level == "" || overFile != "" && d.levelIsOwn(overFile) {
+		return
+	}
+	if err := d.log.SetLevel(level); err != nil {
+		d.log.Warn("the log level of the process before is not taken over", "error", err)
+	}
 }
 
 func (d *process) exportUpdate(left int) ([]byte, error) {
@@ -153,11 +167,7 @@ func (d *process) importState(data []byte) {
 		return
 	}
 	d.restarter.begun(s.Restarts + 1)
-	if s.LogLevel != "" {
-		if err := d.log.SetLevel(s.LogLevel); err != nil {
-			d.log.Warn("the log level of the process before is not taken over", "error", err)
-		}
-	}
+	d.takeLevel(s.LogLevel, s.OverFile)
 	d.takeTotals(s.Totals)
 	for service, state := range s.Services {
 		if err := d.importService(service, state); err != nil {
