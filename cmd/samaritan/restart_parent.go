@@ -22,6 +22,7 @@ type welcome struct {
 	Version  string   `json:"version"`
 	NotReady []string `json:"not_ready"` // services that it need not wait for
 	Dynamic  []string `json:"dynamic"`   // services that the management server has told of
+	Admin    bool     `json:"admin"`     // there is an admin server
 }
 
 // successor is the process to start: the binary that is at our path now, with our
