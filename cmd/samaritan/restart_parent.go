@@ -26,8 +26,11 @@ type welcome struct {
 }
 
 // successor is the process to start: the binary that is at our path now, with our
-// arguments.
+// arguments. The processes meet in the data directory, which may have been removed meanwhile.
 func (d *process) successor(path string) (hotrestart.Start, error) {
+	if err := d.makeData(); err != nil {
+		return hotrestart.Start{}, fmt.Errorf("the data directory cannot be used: %w", err)
+	}
 	cmd := exec.Cmd{Env: os.Environ()}
 	err := supervise.Pass(&cmd)
 	return hotrestart.Start{
