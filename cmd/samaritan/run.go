@@ -263,7 +263,7 @@ func (d *process) makeData() error { return makeDataDir(d.o.data, d.o.dataSet) }
 func (d *process) openData() {
 	err := d.makeData()
 	if err == nil {
-		d.source.dir = d.o.data
+		d.source.dir, d.source.makeDir = d.o.data, d.makeData
 		return
 	}
 	d.log.Warn("cannot use the data directory, going on without", "error", err)
