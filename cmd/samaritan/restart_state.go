@@ -117,11 +117,11 @@ func (d *process) exportUpdate(left int) ([]byte, error) {
 func (d *process) clientsOf() map[string]int {
 	clients := map[string]int{}
 	d.eachProc(func(service string, p proc.Proc) {
-		n := p.(proc.Pauser).Clients()
+		n := 0
 		if l, ok := p.(proc.Limited); ok {
-			n += l.Elsewhere()
+			n = l.Elsewhere() // first: one that comes from there now counts twice, not never
 		}
-		if n > 0 {
+		if n += p.(proc.Pauser).Clients(); n > 0 {
 			clients[service] = n
 		}
 	})
