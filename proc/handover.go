@@ -20,6 +20,18 @@ type Pauser interface {
 	Clients() int
 }
 
+// Limited is a Proc whose connection limit holds for the clients of the processes before, too.
+type Limited interface {
+	Pauser
+
+	// SetElsewhere says how many clients of the service the processes before have.
+	// Newcomers find so much less room. Each client that is adopted makes it one less. It is
+	// without effect before the Proc listens.
+	SetElsewhere(n int)
+	// Elsewhere is how many there still are.
+	Elsewhere() int
+}
+
 // Client is a client connection on its way from one process to another.
 type Client struct {
 	// FD is its socket.

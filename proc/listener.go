@@ -24,8 +24,8 @@ const (
 // limit, and backs off when the process runs out of descriptors.
 //
 // Run accepts on one goroutine. Who polls sockets by himself uses Open and Take in its
-// place. SetLimit, Release, Adopt, Pause, Resume and the counters may be used from any
-// goroutine.
+// place. SetLimit, SetElsewhere, Release, Adopt, Pause, Resume and the counters may be
+// used from any goroutine.
 type Listener struct {
 	// immutable
 	ln      net.Listener
@@ -40,6 +40,7 @@ type Listener struct {
 	// atomic
 	limit      atomic.Int64
 	active     atomic.Int64
+	elsewhere  atomic.Int64 // clients that other processes have, and that count towards the limit
 	restricted atomic.Uint64
 
 	gate      gate
@@ -64,6 +65,13 @@ func (l *Listener) SetLimit(n int) { l.limit.Store(int64(n)) }
 
 // Active is the number of connections accepted and not yet released.
 func (l *Listener) Active() int { return int(l.active.Load()) }
+
+// SetElsewhere says how many clients other processes have that have handed over to this
+// one. For newcomers they count towards the limit as if they were here.
+func (l *Listener) SetElsewhere(n int) { l.elsewhere.Store(int64(n)) }
+
+// Elsewhere is what SetElsewhere has set, less those that have been adopted since.
+func (l *Listener) Elsewhere() int { return int(l.elsewhere.Load()) }
 
 // Restricted counts the clients that were turned away.
 func (l *Listener) Restricted() uint64 { return l.restricted.Load() }
@@ -148,7 +156,7 @@ func (l *Listener) cannotAccept(raw syscall.RawConn, err error) time.Duration {
 // admit counts the connection in, or turns it away.
 func (l *Listener) admit(fd int) bool {
 	n := l.active.Add(1)
-	if limit := l.limit.Load(); limit > 0 && n > limit {
+	if limit := l.limit.Load(); limit > 0 && n+l.elsewhere.Load() > limit {
 		l.active.Add(-1)
 		l.turnAway(fd)
 		return false

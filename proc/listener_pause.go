@@ -51,5 +51,9 @@ func (l *Listener) awaitResume() {
 }
 
 // Adopt counts a client in that was accepted elsewhere, whatever the limit is. It takes
-// one Release like any other.
-func (l *Listener) Adopt() { l.active.Add(1) }
+// one Release like any other, and is not elsewhere any more.
+func (l *Listener) Adopt() {
+	l.active.Add(1) // first, so that its place is not free in between
+	for n := l.elsewhere.Load(); n > 0 && !l.elsewhere.CompareAndSwap(n, n-1); n = l.elsewhere.Load() {
+	}
+}

@@ -138,3 +138,27 @@ func TestAdoptedClientsCountWhateverTheLimit(t *testing.T) {
 	r.dial(t)
 	_ = syscall.Close(r.take(t))
 }
+
+// While clients move there are as many of them as before, wherever they are by now.
+func TestClientsOfOtherProcessesLeaveNoRoom(t *testing.T) {
+	r := runListener(t, "tcp", "127.0.0.1:0", 3)
+	r.SetElsewhere(2)
+	r.dial(t)
+	defer syscall.Close(r.take(t))
+	refused(t, r.dial(t))
+	r.Adopt()
+	assert.Equal(t, 2, r.Active())
+	assert.Equal(t, 1, r.Elsewhere())
+	refused(t, r.dial(t))
+
+	r.SetElsewhere(0) // the other one has gone by itself
+	r.dial(t)
+	defer syscall.Close(r.take(t))
+	refused(t, r.dial(t))
+	r.Adopt()
+	assert.Zero(t, r.Elsewhere(), "never less")
+	r.SetElsewhere(5)
+	r.SetLimit(0)
+	r.dial(t)
+	_ = syscall.Close(r.take(t))
+}

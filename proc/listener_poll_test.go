@@ -151,3 +151,21 @@ func TestTakeComesToAnEnd(t *testing.T) {
 	}
 	assert.EqualValues(t, 99, l.Restricted())
 }
+
+func TestTakeLeavesTheRoomOfClientsElsewhere(t *testing.T) {
+	l := pollListener(t, 2)
+	l.SetElsewhere(2)
+	c := dialPolled(t, l)
+	fd, _ := l.Take()
+	assert.Equal(t, -1, fd)
+	b, err := io.ReadAll(c)
+	require.NoError(t, err)
+	assert.Empty(t, b)
+	assert.Equal(t, uint64(1), l.Restricted())
+	l.SetElsewhere(1)
+	dialPolled(t, l)
+	fd, _ = l.Take()
+	require.GreaterOrEqual(t, fd, 0)
+	defer syscall.Close(fd)
+	assert.Equal(t, 1, l.Active())
+}

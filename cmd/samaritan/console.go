@@ -62,6 +62,13 @@ func (c *console) holds(a *common.Address, services []*config.Service) bool {
 	return listens(a, services) || slices.ContainsFunc(c.doors, func(d *door) bool { return controller.Overlap(a, d.address) })
 }
 
+// serves tells whether there is an admin server.
+func (c *console) serves() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.doors, func(d *door) bool { return d.server != nil && !d.retired })
+}
+
 // listens tells whether one of the services has the address, or one that includes it.
 func listens(a *common.Address, services []*config.Service) bool {
 	return slices.ContainsFunc(services, func(s *config.Service) bool {

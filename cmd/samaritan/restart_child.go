@@ -26,7 +26,8 @@ const readyEvery = 2 * time.Millisecond
 type inheritance struct {
 	from    *hotrestart.Predecessor // nil: there is no process before
 	welcome welcome
-	named   bool // the pid file was that of the process before
+	named   bool      // the pid file was that of the process before
+	door    adminDoor // of this process, until it serves
 	// notify has systemd hear of this process. It does so from the moment on that it
 	// knows that this is the main one, which it is told by the process before.
 	notify func()
@@ -68,6 +69,7 @@ func (d *process) welcome() welcome {
 	return welcome{
 		PID: d.restarter.status.PID, Version: version,
 		NotReady: slices.Sorted(maps.Keys(d.unready())), Dynamic: namesOf(dynamic),
+		Admin: d.console.serves(),
 	}
 }
 
@@ -78,10 +80,7 @@ func (d *process) takeOver(ctx context.Context) {
 	if !d.awaitReady(ctx) {
 		return
 	}
-	door, err := d.sockets.listen(ctx, "tcp", hostPort(d.boot.Load().Proto.GetAdmin().GetBind()))
-	if err != nil {
-		door = nil // the console binds it as soon as it can
-	}
+	_ = d.bindAdmin(ctx) // else the console binds it as soon as it can
 	state, err := p.Ready(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -94,7 +93,7 @@ func (d *process) takeOver(ctx context.Context) {
 		}
 		d.log.Warn("the process before has gone without handing over, this one serves in its place")
 		close(d.gate)
-		d.begin(door)
+		d.begin(d.heir.door.of(d.adminAddress()))
 		d.heir.notify()
 		return
 	case err != nil:
@@ -105,9 +104,10 @@ func (d *process) takeOver(ctx context.Context) {
 	// Clients have waited to be accepted since the other process has stopped. What they do
 	// in the moment until the rest is known is counted by workers, and shown to nobody yet.
 	rest := takeNumber(state)
+	d.setElsewhere(clientsBefore(rest))
 	close(d.gate)
 	d.importState(rest)
-	d.begin(door)
+	d.begin(d.heir.door.of(d.adminAddress()))
 	told, _ := json.Marshal(takenOver{Services: namesOf(d.store.Services())}) // plain strings
 	if err := p.Taken(told); err != nil {
 		d.log.Warn("the process before does not know that this one serves", "error", err)
@@ -173,7 +173,7 @@ func (d *process) awaitReady(ctx context.Context) bool {
 }
 
 // missing says what keeps this process from taking over. Services that the one before
-// does not serve either do not count.
+// does not serve either do not count, nor does an admin server.
 func (d *process) missing() (reasons []string) {
 	if !d.source.settled() {
 		return []string{"the services of the last run are being read"}
@@ -187,6 +187,9 @@ func (d *process) missing() (reasons []string) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(unready)) {
 		reasons = append(reasons, "service "+name+": "+unready[name])
+	}
+	if err := d.bindAdmin(d.stopping); err != nil && d.needsAdmin() {
+		reasons = append(reasons, "admin.bind: "+err.Error())
 	}
 	return reasons
 }
@@ -214,6 +217,7 @@ func (d *process) follow(ctx context.Context) {
 	} else if err != nil {
 		d.log.Warn("the process before has gone before it had handed over everything", "error", err)
 	}
+	d.setElsewhere(nil)
 	adopted := d.restarter.alone()
 	d.log.Info("the process before has ended", "pid", d.heir.welcome.PID, "clients_adopted", adopted)
 }

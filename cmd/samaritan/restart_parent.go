@@ -22,11 +22,15 @@ type welcome struct {
 	Version  string   `json:"version"`
 	NotReady []string `json:"not_ready"` // services that it need not wait for
 	Dynamic  []string `json:"dynamic"`   // services that the management server has told of
+	Admin    bool     `json:"admin"`     // there is an admin server
 }
 
 // successor is the process to start: the binary that is at our path now, with our
-// arguments.
+// arguments. The processes meet in the data directory, which may have been removed meanwhile.
 func (d *process) successor(path string) (hotrestart.Start, error) {
+	if err := d.makeData(); err != nil {
+		return hotrestart.Start{}, fmt.Errorf("the data directory cannot be used: %w", err)
+	}
 	cmd := exec.Cmd{Env: os.Environ()}
 	err := supervise.Pass(&cmd)
 	return hotrestart.Start{
@@ -132,7 +136,7 @@ func (r *restarter) release(ctx context.Context, s *hotrestart.Successor) error 
 		return err
 	}
 	r.d.standAside()
-	return s.Go(ctx, complete(state))
+	return s.Go(ctx, complete(state, r.d.clientsOf()))
 }
 
 // standAside ends all that only one process can do, but for the clients that are here.

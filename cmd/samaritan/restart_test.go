@@ -260,3 +260,31 @@ func TestLogLevelLivesOverRestarts(t *testing.T) {
 	assert.Equal(t, logged+1, strings.Count(c.out.String(), "config unchanged"))
 	c.endHot()
 }
+
+// One that was set by hand holds until the file says something else.
+func TestLogLevelOfAChangedFileHoldsAfterARestart(t *testing.T) {
+	nodes := testredis.Shared(t, clusterWithReplicas).Addrs()
+	c := launchHot(t, nodes)
+	c.await("/ready", 200, "")
+	status, _ := c.post("/ops/loglevel?level=QUIET")
+	require.Equal(t, 200, status)
+	c.write(sheet{admin: c.admin, top: "log: {level: DEBUG}", services: []entry{{name: "redis-test", listen: c.redis, nodes: nodes}}}.text())
+	pid := c.restart()
+	c.awaitLog("took over")
+	status, _ = c.post("/ops/reload")
+	require.Equal(t, 200, status)
+	c.awaitLog("config unchanged")
+
+	status, _ = c.post("/ops/loglevel?level=QUIET") // holds again, until the file changes again
+	require.Equal(t, 200, status)
+	logged := strings.Count(c.out.String(), "took over")
+	assert.NotEqual(t, pid, c.restart())
+	c.await("/hotrestart", 200, `"predecessor"`) // that it has taken over was said before
+	status, _ = c.post("/ops/loglevel?level=INFO")
+	require.Equal(t, 200, status)
+	status, _ = c.post("/ops/reload")
+	require.Equal(t, 200, status)
+	require.Eventually(t, func() bool { return strings.Count(c.out.String(), "config unchanged") == 2 }, patience, 5*time.Millisecond)
+	assert.Equal(t, logged, strings.Count(c.out.String(), "took over"))
+	c.endHot()
+}

@@ -261,11 +261,14 @@ func (d *process) warnOfSinks(boot *config.Bootstrap) {
 	}
 }
 
+// makeData makes the data directory, unless it is there and can be used.
+func (d *process) makeData() error { return makeDataDir(d.o.data, d.o.dataSet) }
+
 // openData makes the data directory. It is not needed to serve.
 func (d *process) openData() {
-	err := makeDataDir(d.o.data, d.o.dataSet)
+	err := d.makeData()
 	if err == nil {
-		d.source.dir = d.o.data
+		d.source.dir, d.source.makeDir = d.o.data, d.makeData
 		return
 	}
 	d.log.Warn("cannot use the data directory, going on without", "error", err)

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"samaritan/api/common"
 	"samaritan/controller"
+	"samaritan/hotrestart"
 )
 
 // share is listen for an address that an open socket has, or one that includes it or is
@@ -45,6 +47,14 @@ func (s *sockets) bindBesideLocked(ctx context.Context, network, address string)
 		}
 	}
 	return bind(ctx, network, address, reusePort)
+}
+
+// isLeaving tells whether an inherited socket that nobody has asked for has the address, or one
+// that includes it or is included.
+func (s *sockets) isLeaving(a *common.Address) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.inherited, func(l hotrestart.Listener) bool { return controller.Overlap(a, addressOf(l.Address)) })
 }
 
 // reusePort is a function for net.ListenConfig.

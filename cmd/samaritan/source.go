@@ -21,7 +21,8 @@ type source struct {
 	log   *logging.Logger
 	store *config.Store
 
-	dir string // for the state; set before the first client, empty: no state is kept
+	dir     string       // for the state; set before the first client, empty: no state is kept
+	makeDir func() error // makes it again; set with dir
 	// predecessor is how long the process before may keep the state, 0: there is none.
 	predecessor time.Duration
 	part        *part // of the client
@@ -58,7 +59,7 @@ func (s *source) prepare(boot *config.Bootstrap) (*sourceChange, error) {
 	client, err := dynamic.New(dynamic.Options{
 		Source: p.DynamicSourceConfig, Instance: p.Instance,
 		Apply: func(services []*config.Service) error { return s.store.Apply(fromSource, services) },
-		Dir:   s.dir, Log: s.log.Logger, Version: version, Predecessor: s.predecessor,
+		Dir:   s.dir, MakeDir: s.makeDir, Log: s.log.Logger, Version: version, Predecessor: s.predecessor,
 	})
 	return &sourceChange{client: client}, err
 }

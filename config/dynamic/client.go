@@ -30,6 +30,9 @@ type Options struct {
 	Apply func([]*config.Service) error
 	// Dir is where the last known state is kept; "" keeps none. It must exist.
 	Dir string
+	// MakeDir makes Dir if it is not there any more. It is called before each write; nil
+	// makes nothing.
+	MakeDir func() error
 	// Predecessor is how long after the beginning of Run the process whose place this one
 	// takes may keep the lock of the state file, as it has a state of its own to write
 	// until its Run ends. What is to be written waits for it, and that is no error. 0: nobody
@@ -94,7 +97,7 @@ func New(o Options) (*Client, error) {
 	}
 	if o.Dir != "" {
 		c.keeper = newKeeper(o.Dir, log)
-		c.keeper.leave = o.Predecessor
+		c.keeper.leave, c.keeper.makeDir = o.Predecessor, o.MakeDir
 	}
 	return c, nil
 }

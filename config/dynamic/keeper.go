@@ -30,6 +30,8 @@ type keeper struct {
 	wake  chan struct{}
 	ended chan struct{} // write what there is, and end
 
+	makeDir func() error // makes the directory if it is not there; nil: somebody else does
+
 	// owned by run
 	lock   *os.File  // of the directory, once it is ours
 	leaves time.Time // a predecessor has left by then

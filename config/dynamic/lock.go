@@ -15,11 +15,20 @@ var errShared = errors.New("another samaritan keeps its state there: give each a
 // claim makes the directory ours, if it is not yet. The lock is one on the directory
 // itself, so it leaves nothing behind, and ends with the process however that ends. A
 // file system that has no locks is used without.
+//
+// A directory that has been removed is made again, if we can. It is another one, which has to
+// be locked anew.
 func (k *keeper) claim() error {
-	if k.lock != nil {
-		return nil
+	if k.makeDir != nil {
+		if err := k.makeDir(); err != nil {
+			return fmt.Errorf("write state: %w", err)
+		}
 	}
 	dir := filepath.Dir(k.path)
+	if k.lock != nil && isAt(k.lock, dir) {
+		return nil
+	}
+	k.unlock()
 	d, err := os.Open(dir)
 	if err != nil {
 		return fmt.Errorf("write state: %w", err)
@@ -30,6 +39,16 @@ func (k *keeper) claim() error {
 	}
 	k.lock = d
 	return nil
+}
+
+// isAt tells whether an open file or directory is the one at the path.
+func isAt(f *os.File, path string) bool {
+	have, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(have, there)
 }
 
 func (k *keeper) unlock() {

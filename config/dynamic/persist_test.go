@@ -293,3 +293,20 @@ func TestOtherErrorsThanTheLockAreNotPutDownToAPredecessor(t *testing.T) {
 	k.put(&state{Belong: "one"})
 	require.Eventually(t, func() bool { return k.snapshot().failures > 0 }, within, time.Millisecond)
 }
+
+// Somebody tidies up. The lock that is held is then one on a directory that is not there.
+func TestDirectoryThatWasRemovedIsMadeAgain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	k := newKeeper(dir, slog.New(slog.DiscardHandler))
+	k.every = time.Millisecond
+	k.makeDir = func() error { return os.MkdirAll(dir, 0o700) }
+	defer runKeeper(k)()
+	for i := range 3 {
+		k.put(&state{Belong: "one"})
+		require.Eventually(t, func() bool { _, err := os.Stat(k.path); return err == nil && k.snapshot().writes > uint64(i) }, within, time.Millisecond)
+		other := newKeeper(dir, slog.New(slog.DiscardHandler))
+		require.ErrorIs(t, other.claim(), errShared, "the directory that is there is locked")
+		require.NoError(t, os.RemoveAll(dir))
+	}
+	assert.Zero(t, k.snapshot().failures)
+}

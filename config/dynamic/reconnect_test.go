@@ -122,6 +122,7 @@ func TestAnyStreamThatEndsIsAnEndOfAll(t *testing.T) {
 			p.wants("a")
 			p.tell("a", 1001, 1)
 			r.connected()
+			r.runs("a:1001[1]")
 			end(p)
 			p = s.accept()
 			p.wants("a")

@@ -24,6 +24,21 @@ func (p *Proc) Clients() int {
 	return p.listener.Active()
 }
 
+// SetElsewhere implements proc.Limited.
+func (p *Proc) SetElsewhere(n int) {
+	if p.bound.Load() {
+		p.listener.SetElsewhere(n)
+	}
+}
+
+// Elsewhere implements proc.Limited.
+func (p *Proc) Elsewhere() int {
+	if !p.bound.Load() {
+		return 0
+	}
+	return p.listener.Elsewhere()
+}
+
 // awaitGate lets clients in when the gate is open, unless ctx ends before.
 func (p *Proc) awaitGate(ctx context.Context) {
 	select {
