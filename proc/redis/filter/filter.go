@@ -135,6 +135,10 @@ func (r *Reply) Begin(bytes []byte) {
 // Finish ends the work that Reply has asked for. Bytes is as it was then.
 func (r *Reply) Finish() {
 	b, _ := r.Work.Finish()
+	if w, ok := r.Work.(*searchWork); ok && w.done {
+		r.found = &w.found
+		r.passed-- // its filter has more to do
+	}
 	r.Work = nil
 	if b != nil {
 		release(r.Memory)
@@ -160,6 +164,7 @@ type Reply struct {
 	// Work is what is to be done for Later. Bytes must stay as they are until then.
 	Work Work
 
+	found *search // what Work has found
 	progress
 }
 
