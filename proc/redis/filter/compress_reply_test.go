@@ -122,6 +122,27 @@ func TestRepliesThatAreLeftAlone(t *testing.T) {
 	}
 }
 
+// A name is what the field is asked for with.
+func TestNamesOfFieldsAreLeftAlone(t *testing.T) {
+	plain := jsonValue(2000, 1)
+	v, s := bulk(plain), bulk(storedForm(compress.Snappy, plain))
+	for _, tt := range []struct{ what, name, reply, want string }{
+		{"array", "HGETALL", "*6\r\n" + s + s + bulk("f") + s + s + bulk("x"), "*6\r\n" + s + v + bulk("f") + v + s + bulk("x")},
+		{"map", "HGETALL", "%2\r\n" + s + s + s + bulk(""), "%2\r\n" + s + v + s + bulk("")},
+		{"scan", "HSCAN", "*2\r\n" + bulk("0") + "*4\r\n" + s + s + bulk("f") + s, "*2\r\n" + bulk("0") + "*4\r\n" + s + v + bulk("f") + v},
+		{"random pairs", "HRANDFIELD", "*4\r\n" + s + s + s + s, "*4\r\n" + s + v + s + v},
+		{"random pairs of RESP3", "HRANDFIELD", "*2\r\n*2\r\n" + s + s + "*2\r\n" + s + s, "*2\r\n*2\r\n" + s + v + "*2\r\n" + s + v},
+		{"one name", "HRANDFIELD", s, s},
+		{"only values", "HVALS", "*2\r\n" + s + s, "*2\r\n" + v + v},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			c := newCompression(t, Compression{Limits: wide})
+			checkReply(t, c, tt.name, []byte(tt.reply), []byte(tt.want))
+			assert.EqualValues(t, strings.Count(tt.want, v), c.stats.Decompressed[compress.Snappy].Values)
+		})
+	}
+}
+
 func TestRepliesThatNobodyReadsAreLeftAlone(t *testing.T) {
 	c := newCompression(t, bothAlgorithms["snappy"])
 	r := replyTo("GET", bulk(storedForm(compress.Snappy, jsonValue(2000, 1))))

@@ -19,10 +19,11 @@ type piece struct {
 
 // search is a look for the stored values of a reply. It can be broken off and gone on with.
 type search struct {
-	off    int     // up to where the reply has been looked at
-	pieces []piece // what can be decompressed
-	work   int     // how much that is, as in laterFrom
-	room   int     // how many bytes the reply may have then
+	off     int     // up to where the reply has been looked at
+	strings int     // how many there are up to there
+	pieces  []piece // what can be decompressed
+	work    int     // how much that is, as in laterFrom
+	room    int     // how many bytes the reply may have then
 }
 
 // What it costs to look, as in laterFrom.
@@ -70,6 +71,7 @@ func (c *Compress) keepPieces() []piece {
 // decompressed as has room.
 func (c *coder) find(s *search, r *Reply, reply []byte, most int) (all bool) {
 	partly := !r.Info.Flags.Has(command.ReadOnly)
+	names := rules[r.Info.ID].names
 	for most > 0 {
 		head, payload, end := resp.NextString(reply[s.off:], most/otherCost)
 		if end == 0 {
@@ -77,7 +79,8 @@ func (c *coder) find(s *search, r *Reply, reply []byte, most int) (all bool) {
 			break
 		}
 		most -= head*otherCost + stringCost
-		if _, ok := compress.Detect(payload); ok {
+		name := names > 0 && (s.strings+names)%2 == 1 // it stays as it is, as it is what the field is asked for with
+		if _, ok := compress.Detect(payload); ok && !name {
 			if most -= headerCost + len(payload)/chunkShare; most < 0 {
 				break
 			}
@@ -99,6 +102,7 @@ func (c *coder) find(s *search, r *Reply, reply []byte, most int) (all bool) {
 			}
 		}
 		s.off += end
+		s.strings++
 	}
 	return s.off == len(reply)
 }

@@ -13,7 +13,7 @@
 //	client ← ................. Reply ← node
 //	                           once for each message
 //
-// No hook is called twice for the same thing: a redirection, another attempt after a lost
+// No hook is called twice for the same thing, but for a filter that has looked through a large reply beside the loop: a redirection, another attempt after a lost
 // connection and a command that goes on key by key send the bytes that the filters have left. A
 // redirection is no reply. Errors that the proxy itself gives instead of a reply are not seen.
 package filter
@@ -284,7 +284,8 @@ func (c *Chain) Sent(r *Sending) {
 }
 
 // Reply has a reply seen by the filters. After Later it is to be called again when the work has
-// been done and finished, and goes on with the next filter.
+// been done and finished, and goes on with the next filter; or with the same one, when the work was to find out what
+// there is to do.
 func (c *Chain) Reply(r *Reply) Verdict {
 	for r.passed < len(c.reply) {
 		r.passed++
