@@ -33,7 +33,7 @@ func TestLongValuesMayHaveMorePartsWithoutData(t *testing.T) {
 }
 
 // A reply may have a million broken values.
-func TestBrokenValuesCostLittle(t *testing.T) {
+func TestABrokenValueAllocatesItsErrorAlone(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector allocates")
 	}
