@@ -55,6 +55,41 @@ func TestOthersGoOnWhileALargeValueIsWorkedOn(t *testing.T) {
 	})
 }
 
+// A reply of so many elements that the look for stored values takes long is looked through beside the loop; what is found there
+// is decompressed as ever.
+func TestOthersGoOnWhileALargeReplyIsLookedThrough(t *testing.T) {
+	r := startCompressing(t, compressing(compress.Snappy))
+	large, other := connect(t, r.on.Addr), connect(t, r.on.Addr)
+	small, broken := jsonText(1000), "(P$\x00\r\nx"
+	want := map[string]string{"stored": small}
+	var fields []any
+	for i := range 10000 {
+		want[fmt.Sprint("f", i)] = broken
+		fields = append(fields, fmt.Sprint("f", i), broken)
+	}
+	require.Equal(t, int64(10000), r.raw(t, "HSET", "h", fields...))
+	must(t, other, "SET", "small", small)
+	must(t, other, "HSET", "h", "stored", small)
+
+	release := busy(t)
+	require.NoError(t, large.Send(cmd("HGETALL", "h"), cmd("GET", "small")))
+	r.on.worked(t, 1)
+	for range 20 {
+		same(t, small, must(t, other, "GET", "small"))
+	}
+	assert.Less(t, r.on.counter("compression.corrupt_total"), 5000, "it has not been looked through")
+	release()
+	got := receive(t, large, 2)
+	same(t, small, got[1])
+	pairs := got[0].([]any) // a flat array
+	require.Len(t, pairs, 2*len(want))
+	for i := 0; i < len(pairs); i += 2 {
+		require.Equal(t, want[pairs[i].(string)], pairs[i+1], pairs[i])
+	}
+	eventually(t, func() bool { return r.on.counter("compression.corrupt_total") == 10000 }, "each one counts")
+	r.on.worked(t, 1)
+}
+
 // What a session sends takes effect in that order, and is answered in that order, whatever of it
 // is worked on beside the loop, and when that ends.
 func TestOrderOfASessionWithLargeValues(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
 	"samaritan/api/protocol"
@@ -54,4 +55,24 @@ func TestCompressionChangesLive(t *testing.T) {
 		assert.Positive(t, got[name], name)
 	}
 	assert.Zero(t, got["corrupt_total"]+got["too_large_total"]+got["disabled_total"])
+}
+
+// A reply that is worked on beside the loop goes on with the filters that it began with: by those that there are since, it would
+// be seen once more, and a value that is itself a stored form would come back decompressed.
+func TestAReplyUnderWayKeepsItsFilters(t *testing.T) {
+	r := startCompressing(t, compressing(compress.Snappy))
+	on := connect(t, r.on.Addr)
+	hotKeys := func(enable bool) {
+		r.on.change(t, func(o *protocol.RedisOption) { o.HotKeys = &redis.HotKeys{Enable: proto.Bool(enable)} })
+	}
+	hotKeys(false)
+	value := storedForm(compress.Snappy, jsonText(3<<20))
+	must(t, on, "SET", "k", value)
+	before := r.on.counter(offloaded)
+	release := busy(t)
+	require.NoError(t, on.Send(cmd("GET", "k")))
+	r.on.worked(t, before+1)
+	hotKeys(true)
+	release()
+	same(t, value, receive(t, on, 1)[0])
 }

@@ -91,13 +91,9 @@ func appendChunk(dst, data []byte) []byte {
 	return dst[:at+len(body)] // the block is there already
 }
 
-// maxIdleChunks is how many chunks that decode to nothing a stream may have, and one more for each KiB. No
-// writer makes more than a few; they cost time.
-const maxIdleChunks = 16
-
 // snappyLen adds up what the data chunks of stream say they decode to.
 func snappyLen(stream []byte, most int) (int, error) {
-	total, idle := 0, maxIdleChunks+len(stream)/1024
+	total, idle := 0, mostIdle(stream)
 	for first := true; first || len(stream) > 0; first = false {
 		kind, body, rest, err := cutChunk(stream, first)
 		if err != nil {
@@ -130,7 +126,7 @@ func cutChunk(stream []byte, first bool) (kind byte, body, rest []byte, err erro
 	body = stream[chunkHeaderLen:]
 	switch {
 	case first && kind != chunkIdentifier:
-		return 0, nil, nil, corrupt("snappy: the stream begins with a chunk of type %#02x", kind)
+		return 0, nil, nil, corrupt("snappy: the stream begins with a chunk of type %#02x", int(kind))
 	case n > len(body):
 		return 0, nil, nil, corrupt("snappy: a chunk of %d bytes has %d", n, len(body))
 	}
@@ -148,7 +144,7 @@ func chunkLen(kind byte, body []byte) (int, error) {
 	case kind >= chunkSkippable:
 		return 0, nil
 	case kind > chunkUncompressed:
-		return 0, corrupt("snappy: a chunk of the reserved type %#02x", kind)
+		return 0, corrupt("snappy: a chunk of the reserved type %#02x", int(kind))
 	case len(body) < chunkSumLen:
 		return 0, corrupt("snappy: a chunk of %d bytes has no checksum", len(body))
 	}
@@ -201,7 +197,7 @@ func decodeChunk(room []byte, kind byte, body []byte) error {
 		return corrupt("snappy: a block that cannot be decoded")
 	}
 	if got := chunkSum(room); got != sum {
-		return corrupt("snappy: checksum %08x of a chunk, its bytes have %08x", sum, got)
+		return corrupt("snappy: checksum %08x of a chunk, its bytes have %08x", int(sum), int(got))
 	}
 	return nil
 }

@@ -101,10 +101,41 @@ func DecodedLen(v []byte, lim Limits) (int, error) {
 	return snappyLen(v[HeaderLen:], lim.most(len(v)))
 }
 
-func corrupt(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrCorrupt, fmt.Sprintf(format, args...))
+// maxIdle is how many chunks or blocks that decode to nothing a stream may have, and one more for each KiB. No
+// writer makes more than a few; they cost time.
+const maxIdle = 16
+
+func mostIdle(stream []byte) int { return maxIdle + len(stream)/1024 }
+
+// fault is an error whose text is made when somebody reads it: a reply may have a million broken values, and the log
+// has lines for few of them.
+type fault struct {
+	kind   error // ErrCorrupt or ErrTooLarge
+	format string
+	args   [3]int
+	n      int // of args
 }
 
+func newFault(kind error, format string, args []int) *fault {
+	f := &fault{kind: kind, format: format}
+	f.n = copy(f.args[:], args)
+	return f
+}
+
+func (f *fault) Unwrap() error { return f.kind }
+
+// Error implements error.
+func (f *fault) Error() string {
+	args := make([]any, f.n)
+	for i := range args {
+		args[i] = f.args[i]
+	}
+	return f.kind.Error() + ": " + fmt.Sprintf(f.format, args...)
+}
+
+func corrupt(format string, args ...int) error { return newFault(ErrCorrupt, format, args) }
+
 func tooLarge(n uint64, most int) error {
-	return fmt.Errorf("%w: at least %d, at most %d are allowed", ErrTooLarge, n, most)
+	const format = "at least %d, at most %d are allowed"
+	return newFault(ErrTooLarge, format, []int{int(min(n, math.MaxInt)), most})
 }

@@ -2,6 +2,7 @@ package compress
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -93,7 +94,7 @@ func (c *Codec) decodeZstd(room, stream []byte) error {
 	}
 	out, err := c.decoder.DecodeAll(stream, room[:0])
 	if err != nil {
-		return corrupt("zstd: %v", err)
+		return fmt.Errorf("%w: zstd: %v", ErrCorrupt, err)
 	}
 	if len(out) != len(room) || len(out) > 0 && &out[0] != &room[0] {
 		return corrupt("zstd: %d bytes instead of %d", len(out), len(room))
@@ -125,7 +126,7 @@ func zstdLen(stream []byte, most int) (int, error) {
 	case len(rest) > sum:
 		return 0, corrupt("zstd: %d bytes behind the frame", len(rest)-sum)
 	case content < least || content > room:
-		return 0, corrupt("zstd: blocks of %d to %d bytes in a frame of %d", least, room, content)
+		return 0, corrupt("zstd: blocks of %d to %d bytes in a frame of %d", int(least), int(room), int(content))
 	}
 	return int(content), nil
 }
@@ -170,6 +171,7 @@ func contentSize(field []byte) uint64 {
 // skipBlocks hops over the blocks to what is behind the last. They decode to at least least
 // bytes, which is what blocks of the plain kinds say, and to at most room.
 func skipBlocks(b []byte) (least, room uint64, rest []byte, err error) {
+	idle := mostIdle(b)
 	for last := false; !last; {
 		if len(b) < blockHeaderLen {
 			return 0, 0, nil, corrupt("zstd: the frame ends before its last block")
@@ -178,7 +180,7 @@ func skipBlocks(b []byte) (least, room uint64, rest []byte, err error) {
 		last = header&1 != 0
 		kind, size := header>>1&3, int(header>>3)
 		if kind == blockReserved || size > maxBlock {
-			return 0, 0, nil, corrupt("zstd: a block of type %d and %d bytes", kind, size)
+			return 0, 0, nil, corrupt("zstd: a block of type %d and %d bytes", int(kind), size)
 		}
 		stored, holds := size, size
 		switch kind {
@@ -192,6 +194,11 @@ func skipBlocks(b []byte) (least, room uint64, rest []byte, err error) {
 		}
 		if len(b)-blockHeaderLen < stored {
 			return 0, 0, nil, corrupt("zstd: the frame ends in a block of %d bytes", stored)
+		}
+		if holds == 0 {
+			if idle--; idle < 0 {
+				return 0, 0, nil, corrupt("zstd: too many blocks without data")
+			}
 		}
 		room += uint64(holds)
 		b = b[blockHeaderLen+stored:]

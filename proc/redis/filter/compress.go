@@ -34,7 +34,7 @@ type Compress struct {
 	values []int      // arguments to be compressed
 	args   []resp.Arg // of the changed frame
 	out    []byte     // a changed frame that is small
-	pieces []piece    // of a reply, to be decompressed
+	search            // of a reply
 	answer []byte
 }
 

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"sort"
 	"strings"
 	"testing"
 
@@ -115,5 +116,24 @@ func TestStoredFormsBeyondTheLimitsComeBackAsWritten(t *testing.T) {
 				checkRequest(t, c, r, []int{2})
 			})
 		}
+	}
+}
+
+// A value that looks like the stored form is compressed also when it gets longer by that; not beyond what a bulk string may
+// have.
+func TestNoStoredFormIsLongerThanABulkString(t *testing.T) {
+	for name, set := range bothAlgorithms {
+		t.Run(name, func(t *testing.T) {
+			c := newCompression(t, set)
+			v := sparse(t, resp.MaxBulk)
+			copy(v, likeStored)
+			most := sort.Search(len(v), func(n int) bool { return c.coder.bound(v[:n]) > resp.MaxBulk }) - 1
+			require.Greater(t, most, resp.MaxBulk*9/10)
+			assert.True(t, c.coder.worth(v[:most]))
+			assert.Zero(t, c.stats.Skipped)
+			assert.False(t, c.coder.worth(v[:most+1]))
+			assert.False(t, c.coder.worth(v))
+			assert.EqualValues(t, 2, c.stats.Skipped[Oversized])
+		})
 	}
 }

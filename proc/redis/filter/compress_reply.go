@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 
 	"samaritan/internal/eventloop"
 	"samaritan/proc/redis/command"
@@ -12,26 +11,20 @@ import (
 	"samaritan/proc/redis/resp"
 )
 
-// piece is a stored value in a reply that is to be decompressed.
-type piece struct {
-	head, end int // from its header to behind its CRLF
-	value     int // where the stored form begins
-	length    int // of what it decompresses to
-}
-
 func (c *Compress) wantsReply(info *command.Info, _ *Note, reply []byte) bool {
 	return rules[info.ID].reads && mayHaveStored(reply)
 }
 
 // reply decompresses the values in a reply.
 func (c *Compress) reply(r *Reply) Verdict {
-	if r.Unread || !c.wantsReply(r.Info, r.Note, r.Bytes) {
+	if r.Unread || r.found == nil && !c.wantsReply(r.Info, r.Note, r.Bytes) {
 		return Pass
 	}
-	if cap(c.pieces) > keepScratch {
-		c.pieces = nil
+	before := r.found != nil // then it counts already
+	if !c.look(r) {
+		return Later
 	}
-	work, room := c.find(r)
+	work, room := c.work, c.room
 	c.report(r, &c.coder)
 	switch {
 	case len(c.pieces) == 0:
@@ -39,10 +32,12 @@ func (c *Compress) reply(r *Reply) Verdict {
 	case room > resp.MaxFrame:
 		return c.refuse(r)
 	case work >= laterFrom:
-		c.coder.stats.Offloaded++
+		if !before {
+			c.coder.stats.Offloaded++
+		}
 		r.Work = &decompressWork{
 			filter: c, reply: *r, coder: coder{set: &c.set, stats: new(CompressStats)}, cost: work,
-			pieces: slices.Clone(c.pieces), out: c.loop.NewBuf(room),
+			pieces: c.keepPieces(), out: c.loop.NewBuf(room),
 		}
 		return Later
 	}
@@ -76,10 +71,15 @@ const (
 	mark   = "\n" + header
 )
 
-// maxFalseMarks is how many brackets are looked at before the reply has to be read properly.
-const maxFalseMarks = 64
+const (
+	// maxFalseMarks is how many brackets are looked at one by one.
+	maxFalseMarks = 64
+	// maxSearched is how many bytes are searched for all of the mark; some 0.3 ms.
+	maxSearched = 1 << 20
+)
 
-// hasMark looks for '(' and not for all of the mark: text has few of them.
+// hasMark looks for '(' first and not for all of the mark: text has few of them, and so it takes a quarter of the time.
+// Many bytes with many of them have to be read properly.
 func hasMark(b []byte) bool {
 	for range maxFalseMarks {
 		i := bytes.IndexByte(b, mark[1])
@@ -91,38 +91,7 @@ func hasMark(b []byte) bool {
 		}
 		b = b[i+1:]
 	}
-	return true
-}
-
-// find looks for the stored values that can be decompressed, and tells how much work that is, as in
-// laterFrom, and how many bytes the reply may have then. When a command has changed what it returns, an error would lose it:
-// so of that as much is decompressed as has room.
-func (c *Compress) find(r *Reply) (work, room int) {
-	c.pieces = c.pieces[:0]
-	work, room = len(r.Bytes)/copyShare, len(r.Bytes)
-	partly := !r.Info.Flags.Has(command.ReadOnly)
-	for off := 0; ; {
-		head, payload, end := resp.NextString(r.Bytes[off:])
-		if end == 0 {
-			return work, room
-		}
-		if _, ok := compress.Detect(payload); ok {
-			n, err := compress.DecodedLen(payload, c.set.Limits)
-			more := max(0, longestHeader+n+len("\r\n")-(end-head)) // broken ones stay as long as they are
-			switch {
-			case err != nil:
-				c.coder.isBroken(err)
-			case partly && room+more > resp.MaxFrame:
-				c.coder.isBroken(errReplyTooLarge)
-			default:
-				value := off + end - len("\r\n") - len(payload)
-				c.pieces = append(c.pieces, piece{head: off + head, end: off + end, value: value, length: n})
-				work += n + len(payload)/copyShare + valueCost
-				room += more
-			}
-		}
-		off += end
-	}
+	return len(b) > maxSearched || bytes.Contains(b, []byte(mark))
 }
 
 // errReplyTooLarge is why a value of a reply with very large ones is not decompressed.

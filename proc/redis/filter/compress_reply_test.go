@@ -27,8 +27,15 @@ func checkReply(t testing.TB, c *compression, name string, reply, want []byte) V
 	if verdict == Later {
 		r.Work.Do(reply)
 		r.Finish()
-		require.True(t, r.changed)
-		verdict = r.verdict()
+		if r.found == nil {
+			verdict = r.verdict()
+			require.Equal(t, Changed, verdict)
+		} else if verdict = c.reply(r); verdict == Later {
+			r.Work.Do(reply)
+			r.Finish()
+			require.Nil(t, r.found)
+			verdict = r.verdict()
+		}
 	}
 	require.Equal(t, original, reply, "what came is not touched")
 	require.True(t, bytes.Equal(want, r.Bytes), "got  %.300q\nwant %.300q", r.Bytes, want)
@@ -115,6 +122,27 @@ func TestRepliesThatAreLeftAlone(t *testing.T) {
 	}
 }
 
+// A name is what the field is asked for with.
+func TestNamesOfFieldsAreLeftAlone(t *testing.T) {
+	plain := jsonValue(2000, 1)
+	v, s := bulk(plain), bulk(storedForm(compress.Snappy, plain))
+	for _, tt := range []struct{ what, name, reply, want string }{
+		{"array", "HGETALL", "*6\r\n" + s + s + bulk("f") + s + s + bulk("x"), "*6\r\n" + s + v + bulk("f") + v + s + bulk("x")},
+		{"map", "HGETALL", "%2\r\n" + s + s + s + bulk(""), "%2\r\n" + s + v + s + bulk("")},
+		{"scan", "HSCAN", "*2\r\n" + bulk("0") + "*4\r\n" + s + s + bulk("f") + s, "*2\r\n" + bulk("0") + "*4\r\n" + s + v + bulk("f") + v},
+		{"random pairs", "HRANDFIELD", "*4\r\n" + s + s + s + s, "*4\r\n" + s + v + s + v},
+		{"random pairs of RESP3", "HRANDFIELD", "*2\r\n*2\r\n" + s + s + "*2\r\n" + s + s, "*2\r\n*2\r\n" + s + v + "*2\r\n" + s + v},
+		{"one name", "HRANDFIELD", s, s},
+		{"only values", "HVALS", "*2\r\n" + s + s, "*2\r\n" + v + v},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			c := newCompression(t, Compression{Limits: wide})
+			checkReply(t, c, tt.name, []byte(tt.reply), []byte(tt.want))
+			assert.EqualValues(t, strings.Count(tt.want, v), c.stats.Decompressed[compress.Snappy].Values)
+		})
+	}
+}
+
 func TestRepliesThatNobodyReadsAreLeftAlone(t *testing.T) {
 	c := newCompression(t, bothAlgorithms["snappy"])
 	r := replyTo("GET", bulk(storedForm(compress.Snappy, jsonValue(2000, 1))))
@@ -159,7 +187,7 @@ func TestBrokenValuesAreLeftAloneAndCounted(t *testing.T) {
 	}
 }
 
-// A reply with many brackets is read properly; one with a few is not, when none begins a stored value.
+// Few brackets are looked at one by one, and many are not.
 func TestBracketsDoNotHideStoredValues(t *testing.T) {
 	plain := jsonValue(500, 1)
 	stored := bulk(storedForm(compress.Snappy, plain))
@@ -183,18 +211,22 @@ func TestBracketsDoNotHideStoredValues(t *testing.T) {
 
 func TestQuickLookIsQuick(t *testing.T) {
 	for reply, want := range map[string]bool{
-		"*1\r\n" + bulk("text (of some kind)"):   false,
-		"*1\r\n" + bulk("(P$"):                   true,
-		"*1\r\n" + bulk("\n(P%"):                 false,
-		"*1\r\n" + bulk(strings.Repeat("(", 63)): false,
-		"*1\r\n" + bulk(strings.Repeat("(", 64)): true,
-		bulk("(P$"):                              false,
-		bulk(likeStored):                         true,
-		"+OK\r\n":                                false,
-		":1\r\n":                                 false,
-		"(1\r\n":                                 false,
-		"*0\r\n":                                 false,
-		"*1\r\n(1\r\n":                           false,
+		"*1\r\n" + bulk("text (of some kind)"):                            false,
+		"*1\r\n" + bulk("(P$"):                                            true,
+		"*1\r\n" + bulk("\n(P%"):                                          false,
+		"*1\r\n" + bulk(strings.Repeat("(", 63)):                          false,
+		"*1\r\n" + bulk(strings.Repeat("(", 64)):                          false,
+		"*1\r\n" + bulk(strings.Repeat("\n(P", 1000)):                     false,
+		"*2\r\n" + bulk(strings.Repeat("(", 1000)) + bulk("(P$"):          true,
+		"*1\r\n" + bulk(strings.Repeat("(", maxFalseMarks+maxSearched-4)): false,
+		"*1\r\n" + bulk(strings.Repeat("(", maxFalseMarks+maxSearched)):   true,
+		bulk("(P$"):      false,
+		bulk(likeStored): true,
+		"+OK\r\n":        false,
+		":1\r\n":         false,
+		"(1\r\n":         false,
+		"*0\r\n":         false,
+		"*1\r\n(1\r\n":   false,
 		"*1\r\n" + bulk("ends with a bracket and CRLF\n("): false,
 	} {
 		assert.Equal(t, want, mayHaveStored([]byte(reply)), "%.100q", reply)

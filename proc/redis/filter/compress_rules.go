@@ -20,6 +20,9 @@ type rule struct {
 	plain    int // arguments up to which it never is
 	// reads says that replies may have values of strings or hashes.
 	reads bool
+	// names says that every second string of a reply is the name of a hash field: 1 from the first one on, 2 from the
+	// second.
+	names int
 }
 
 // rules is by the ID of the command. What is not here passes: it has no values of strings and
@@ -57,6 +60,8 @@ func newRules() []rule {
 
 	each("get getset getdel getex set mget hget hmget hgetall hvals hscan hrandfield hgetdel hgetex sort sort_ro exec "+scripts,
 		func(u *rule) { u.reads = true })
+	each("hgetall hrandfield", func(u *rule) { u.names = 1 })
+	each("hscan", func(u *rule) { u.names = 2 }) // the cursor comes first
 	return rules
 }
 

@@ -13,7 +13,7 @@
 //	client ← ................. Reply ← node
 //	                           once for each message
 //
-// No hook is called twice for the same thing: a redirection, another attempt after a lost
+// No hook is called twice for the same thing, but for a filter that has looked through a large reply beside the loop: a redirection, another attempt after a lost
 // connection and a command that goes on key by key send the bytes that the filters have left. A
 // redirection is no reply. Errors that the proxy itself gives instead of a reply are not seen.
 package filter
@@ -135,6 +135,10 @@ func (r *Reply) Begin(bytes []byte) {
 // Finish ends the work that Reply has asked for. Bytes is as it was then.
 func (r *Reply) Finish() {
 	b, _ := r.Work.Finish()
+	if w, ok := r.Work.(*searchWork); ok && w.done {
+		r.found = &w.found
+		r.passed-- // its filter has more to do
+	}
 	r.Work = nil
 	if b != nil {
 		release(r.Memory)
@@ -160,6 +164,7 @@ type Reply struct {
 	// Work is what is to be done for Later. Bytes must stay as they are until then.
 	Work Work
 
+	found *search // what Work has found
 	progress
 }
 
@@ -279,7 +284,8 @@ func (c *Chain) Sent(r *Sending) {
 }
 
 // Reply has a reply seen by the filters. After Later it is to be called again when the work has
-// been done and finished, and goes on with the next filter.
+// been done and finished, and goes on with the next filter; or with the same one, when the work was to find out what
+// there is to do.
 func (c *Chain) Reply(r *Reply) Verdict {
 	for r.passed < len(c.reply) {
 		r.passed++

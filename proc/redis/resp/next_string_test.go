@@ -2,6 +2,7 @@ package resp
 
 import (
 	"bytes"
+	"math"
 	"strings"
 	"testing"
 
@@ -13,9 +14,9 @@ import (
 func bulkStrings(t testing.TB, b []byte) (found []string) {
 	t.Helper()
 	for off := 0; ; {
-		head, payload, end := NextString(b[off:])
+		head, payload, end := NextString(b[off:], math.MaxInt)
 		if end == 0 {
-			require.Zero(t, head)
+			require.LessOrEqual(t, off+head, len(b))
 			require.Nil(t, payload)
 			return found
 		}
@@ -57,8 +58,8 @@ func TestNextStringStopsWhereTheInputIsCutShort(t *testing.T) {
 		"$x\r\n", "$-2\r\n", "?\r\n", "$01\r\na\r\n", "\r\n", "$9223372036854775807\r\nabc\r\n", "=3\r\nabc\r\n",
 		strings.Repeat("$", MaxLine+10),
 	} {
-		head, payload, end := NextString([]byte(b))
-		assert.Zero(t, head, "%.50q", b)
+		head, payload, end := NextString([]byte(b), math.MaxInt)
+		assert.Less(t, head, len(b), "%.50q", b)
 		assert.Nil(t, payload, "%.50q", b)
 		assert.Zero(t, end, "%.50q", b)
 	}
@@ -72,9 +73,25 @@ func TestNextStringStopsWhereTheInputIsCutShort(t *testing.T) {
 	}
 }
 
+func TestNextStringStopsAtItsBound(t *testing.T) {
+	const b = "*4\r\n:1\r\n_\r\n$3\r\nabc\r\n:2\r\n"
+	for most, want := range map[int]int{0: 0, 1: 4, 4: 4, 5: 8, 8: 8, 9: 11, 11: 11} {
+		head, payload, end := NextString([]byte(b), most)
+		assert.Equal(t, want, head, "%d: at the element that begins there or behind", most)
+		assert.Nil(t, payload)
+		assert.Zero(t, end)
+		_, payload, _ = NextString([]byte(b[head:]), math.MaxInt)
+		assert.Equal(t, "abc", string(payload), "what is left can be looked at later")
+	}
+	head, payload, end := NextString([]byte(b), 12)
+	assert.Equal(t, []any{11, "abc", 20}, []any{head, string(payload), end})
+	head, _, end = NextString([]byte(b[20:]), math.MaxInt)
+	assert.Equal(t, []int{4, 0}, []int{head, end}, "there is no more")
+}
+
 func TestNextStringDoesNotAllocate(t *testing.T) {
 	b := append(AppendArrayHeader(nil, 3), "_\r\n+OK\r\n$200\r\n"+strings.Repeat("x", 200)+"\r\n"...)
-	assert.Zero(t, testing.AllocsPerRun(100, func() { NextString(b) }))
+	assert.Zero(t, testing.AllocsPerRun(100, func() { NextString(b, math.MaxInt) }))
 }
 
 // walk collects the payloads of the bulk strings in an element, with Header and Next.
@@ -110,7 +127,7 @@ func FuzzNextString(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for off := 0; off < len(b); { // whatever b is
-			head, payload, end := NextString(b[off:])
+			head, payload, end := NextString(b[off:], math.MaxInt)
 			if end == 0 {
 				break
 			}

@@ -115,17 +115,18 @@ func cutBody(h header, b []byte) (body, rest []byte, err error) {
 
 // NextString finds the first bulk string ('$', not null) in a sequence of elements, such as a whole
 // reply, on whatever level it lies. It returns where its header begins, its payload, and where what
-// follows its CRLF begins, as offsets into b; end is 0 when there is none, or when b ends too early.
-func NextString(b []byte) (head int, payload []byte, end int) {
-	for len(b) > head {
+// follows its CRLF begins, as offsets into b. end is 0 when there is none that begins in the first most bytes, or when b
+// ends too early; head is then how far it has looked: at an element to go on with, or len(b).
+func NextString(b []byte, most int) (head int, payload []byte, end int) {
+	for head < min(len(b), most) {
 		h, rest, err := readHeader(b[head:])
 		if err != nil {
-			return 0, nil, 0
+			return head, nil, 0
 		}
 		next := len(b) - len(rest)
 		if h.kind == bulk {
 			if int64(len(rest)) < h.n+2 {
-				return 0, nil, 0
+				return head, nil, 0
 			}
 			if h.typ == '$' {
 				return head, rest[:h.n], next + int(h.n) + 2
@@ -134,5 +135,5 @@ func NextString(b []byte) (head int, payload []byte, end int) {
 		}
 		head = next
 	}
-	return 0, nil, 0
+	return head, nil, 0
 }
