@@ -75,6 +75,7 @@ func (w *worker) filterReply(r *request, reply []byte, src eventloop.Memory) {
 	if r.has(reqRouted) {
 		f.Slot = int(r.slot)
 	}
+	f.Beside = int(r.whole().taken)
 	f.Begin(reply)
 	w.passReply(r, w.filters, f, src)
 }
@@ -86,6 +87,7 @@ func (w *worker) passReply(r *request, chain *filter.Chain, f *filter.Reply, src
 	case filter.Changed:
 		memory := f.Memory
 		f.Memory = nil
+		r.whole().taken += int32(len(f.Bytes))
 		if f.Bytes[0] == '-' {
 			r.flags |= reqFailed
 		}
@@ -97,8 +99,11 @@ func (w *worker) passReply(r *request, chain *filter.Chain, f *filter.Reply, src
 		}
 		later := *f
 		f.Memory, f.Work = nil, nil
-		in := w.keep(f.Bytes, src)
+		in, room := w.keep(f.Bytes, src), later.Work.Room()
+		whole := r.whole()
+		whole.taken += int32(room)
 		w.workLater(r.owner(), in, later.Work, func() {
+			whole.taken -= int32(room) // what comes out is counted
 			later.Bytes = in.Bytes()
 			later.Finish()
 			w.passReply(r, chain, &later, in.Buf)

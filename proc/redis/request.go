@@ -35,6 +35,7 @@ type request struct {
 	sent  int64         // loop time at which it was sent to the node
 	scan  scanPosition  // kindScan
 	part  int32         // kindPart: index into split.parts
+	taken int32         // bytes that the reply to a command of a client takes decompressed, of all its parts
 	slot  uint16        // meaningful when routed
 	hops  uint8         // redirections and retries so far
 	waits uint8         // of those, TRYAGAIN
@@ -94,19 +95,24 @@ func (r *request) dropReply() {
 	}
 }
 
-// owner is the session that waits for the reply, directly or through a split.
-func (r *request) owner() *session {
+// whole is the command of a client that the request is, or is a part of.
+func (r *request) whole() *request {
 	for r.kind == kindPart {
 		r = r.split.parent
 	}
-	return r.sess
+	return r
 }
+
+// owner is the session that waits for the reply, directly or through a split.
+func (r *request) owner() *session { return r.whole().sess }
 
 // unread tells whether nobody will see the reply.
 func (r *request) unread() bool {
-	whole := r
-	for whole.kind == kindPart {
-		whole = whole.split.parent
+	for r.kind == kindPart {
+		if r.split.lost {
+			return true
+		}
+		r = r.split.parent
 	}
-	return whole.sess == nil || whole.has(reqMuted)
+	return r.sess == nil || r.has(reqMuted)
 }

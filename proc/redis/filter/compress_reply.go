@@ -36,13 +36,13 @@ func (c *Compress) reply(r *Reply) Verdict {
 	switch {
 	case len(c.pieces) == 0:
 		return Pass
-	case room > resp.MaxFrame:
+	case room > resp.MaxFrame-r.Beside:
 		return c.refuse(r)
 	case work >= laterFrom:
 		c.coder.stats.Offloaded++
 		r.Work = &decompressWork{
 			filter: c, reply: *r, coder: coder{set: &c.set, stats: new(CompressStats)}, cost: work,
-			pieces: slices.Clone(c.pieces), out: c.loop.NewBuf(room),
+			pieces: slices.Clone(c.pieces), room: room, out: c.loop.NewBuf(room),
 		}
 		return Later
 	}
@@ -130,6 +130,7 @@ var errReplyTooLarge = fmt.Errorf("%w: the reply would have more than 1 GiB", co
 
 // refuse answers a request that only reads and has got too much.
 func (c *Compress) refuse(r *Reply) Verdict {
+	c.coder.stats.TooLarge++
 	b := c.loop.NewBuf(1 << 10)
 	b.B = resp.AppendError(b.B, "ERR samaritan: the values of the reply have more than 1 GiB when they are decompressed; ask for fewer at a time")
 	release(r.Memory)
@@ -169,9 +170,13 @@ type decompressWork struct {
 	coder  coder
 	cost   int
 	pieces []piece
+	room   int
 	out    *eventloop.Buf
 	done   bool
 }
+
+// Room implements ReplyWork.
+func (w *decompressWork) Room() int { return w.room }
 
 // Long implements Work.
 func (w *decompressWork) Long() bool { return w.cost >= longFrom }

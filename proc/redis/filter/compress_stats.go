@@ -29,7 +29,7 @@ type CompressStats struct {
 	Decompressed [compress.Algorithms]Conversions
 	Skipped      [Skips]uint64 // values not compressed
 	Corrupt      uint64        // stored values that were broken, and passed on as they are
-	TooLarge     uint64        // stored values that would decompress to too much, and passed on as they are
+	TooLarge     uint64        // stored values that would decompress to too much, and passed on as they are; and replies refused for that
 	Disabled     uint64        // commands that cannot be used while values are compressed
 	Offloaded    uint64        // requests and replies that were worked on beside the loop
 }

@@ -155,12 +155,22 @@ type Reply struct {
 	Unread  bool          // nobody waits for it any more
 	Bytes   []byte        // one whole reply
 
+	// Beside is how many bytes other replies take that become one with it.
+	Beside int
+
 	// Memory is what changed Bytes lie in, with a reference for the caller.
 	Memory *eventloop.Buf
 	// Work is what is to be done for Later. Bytes must stay as they are until then.
-	Work Work
+	Work ReplyWork
 
 	progress
+}
+
+// ReplyWork is work on a reply.
+type ReplyWork interface {
+	Work
+	// Room is the most bytes that the reply may have then.
+	Room() int
 }
 
 // Work is what takes so long that the loop should not wait for it.
