@@ -42,6 +42,8 @@ type request struct {
 	kind  kind
 	flags requestFlags
 
+	waiting *heldReply // replies to it that wait for its turn to be decompressed
+
 	note filter.Note // of the filters
 }
 
@@ -76,6 +78,9 @@ func (w *worker) recycle(r *request) {
 	r.dropFrame()
 	if r.reply.Buf != nil {
 		r.reply.Buf.Release()
+	}
+	if r.taken > 0 && r.sess != nil {
+		r.sess.decoded -= int(r.taken)
 	}
 	*r = request{next: w.free}
 	w.free = r

@@ -38,11 +38,11 @@ func (c *Compress) reply(r *Reply) Verdict {
 		return Pass
 	case room > resp.MaxFrame-r.Beside:
 		return c.refuse(r)
-	case work >= laterFrom:
+	case work >= laterFrom || r.Crowded:
 		c.coder.stats.Offloaded++
 		r.Work = &decompressWork{
 			filter: c, reply: *r, coder: coder{set: &c.set, stats: new(CompressStats)}, cost: work,
-			pieces: slices.Clone(c.pieces), room: room, out: c.loop.NewBuf(room),
+			pieces: slices.Clone(c.pieces), room: room,
 		}
 		return Later
 	}
@@ -171,12 +171,15 @@ type decompressWork struct {
 	cost   int
 	pieces []piece
 	room   int
-	out    *eventloop.Buf
+	out    *eventloop.Buf // nil until it begins
 	done   bool
 }
 
 // Room implements ReplyWork.
 func (w *decompressWork) Room() int { return w.room }
+
+// Begin implements ReplyWork.
+func (w *decompressWork) Begin() { w.out = w.filter.loop.NewBuf(w.room) }
 
 // Long implements Work.
 func (w *decompressWork) Long() bool { return w.cost >= longFrom }
@@ -192,7 +195,7 @@ func (w *decompressWork) Do(reply []byte) {
 // Finish implements Work.
 func (w *decompressWork) Finish() (*eventloop.Buf, []resp.Arg) {
 	if !w.done {
-		w.out.Release()
+		release(w.out)
 		return nil, nil
 	}
 	w.filter.coder.stats.Add(w.coder.stats)

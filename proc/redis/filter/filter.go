@@ -157,6 +157,8 @@ type Reply struct {
 
 	// Beside is how many bytes other replies take that become one with it.
 	Beside int
+	// Crowded says that much memory is held for who waits for it: what makes it larger is to be left for Work.
+	Crowded bool
 
 	// Memory is what changed Bytes lie in, with a reference for the caller.
 	Memory *eventloop.Buf
@@ -171,6 +173,8 @@ type ReplyWork interface {
 	Work
 	// Room is the most bytes that the reply may have then.
 	Room() int
+	// Begin takes memory for them. It is called on the loop before Do, and may be long after the hook.
+	Begin()
 }
 
 // Work is what takes so long that the loop should not wait for it.
