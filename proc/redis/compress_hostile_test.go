@@ -170,9 +170,10 @@ func TestBombsComeAsTheyAreStored(t *testing.T) {
 	same(t, huge, must(t, connect(t, r.off.Addr), "GET", keys[6])) // the ratio is above the default
 }
 
+const refusedReply = "ERR samaritan: the values of the reply have more than 1 GiB when they are decompressed; ask for fewer at a time"
+
 // Replies that would have more than 1 GiB are answered with an error, and no memory is taken.
 func TestRepliesThatDecompressToTooMuchAreErrors(t *testing.T) {
-	const refused = "ERR samaritan: the values of the reply have more than 1 GiB when they are decompressed; ask for fewer at a time"
 	r := startCompressing(t, compressing(compress.Snappy))
 	huge := zeros(300 << 20)
 	k := put(t, r, "huge", huge)[0]
@@ -182,10 +183,43 @@ func TestRepliesThatDecompressToTooMuchAreErrors(t *testing.T) {
 		before := residentMemory(t)
 		require.NoError(t, conn.Send(cmd("MGET", k, k, k, k), cmd("HGETALL", "{huge}h"), cmd("GET", "{huge}none"), cmd("MGET", k, "far", k, k, k), cmd("STRLEN", k)))
 		got := receive(t, conn, 5)
-		assert.Equal(t, []any{testredis.Error(refused), testredis.Error(refused), nil, testredis.Error(refused), int64(len(huge))}, got)
+		assert.Equal(t, []any{testredis.Error(refusedReply), testredis.Error(refusedReply), nil, testredis.Error(refusedReply), int64(len(huge))}, got)
 		assert.Less(t, residentMemory(t)-before, 100<<20)
 		assert.Zero(t, p.counter("compression.zstd.decompressed_total"))
+		eventually(t, func() bool { return p.counter("compression.too_large_total") == 3 }, "each is counted")
 	}
+}
+
+// The parts of a command that goes to several slots are one reply. When it gets too large nothing more
+// is decompressed for it.
+func TestPartsThatDecompressToTooMuchAreAnError(t *testing.T) {
+	nodes := startStubs(t, 2)
+	p := startProxy(t, proxyOptions{}, addrs(nodes)...).ready(t).setCompression(t, &redis.Compression{MaxRatio: 100_000})
+	conn := connect(t, p.Addr)
+	second, last, third := make(chan *stubConn, 1), make(chan *stubConn, 1), key(101, "third")
+	nodes[0].does(func(c *stubConn, args []string) bool {
+		if args[0] == "MGET" && args[1] == third {
+			last <- c
+			return true
+		}
+		return args[0] == "MGET" && c.say("*1\r\n"+bulk(zeros(30<<20)))
+	})
+	nodes[1].does(func(c *stubConn, args []string) bool {
+		if args[0] == "MGET" {
+			second <- c
+		}
+		return args[0] == "MGET" || args[0] == "GET"
+	})
+	before := residentMemory(t)
+	require.NoError(t, conn.Send(cmd("MGET", here, there, there, there, there, third), cmd("GET", there)))
+	p.worked(t, 1)
+	(<-second).say("*4\r\n" + strings.Repeat(bulk(zeros(250<<20)), 4) + bulk("x"))
+	eventually(t, func() bool { return p.counter("compression.too_large_total") == 1 }, "four are too much beside the first")
+	(<-last).say("*1\r\n" + bulk(zeros(30<<20)))
+	assert.Equal(t, []any{testredis.Error(refusedReply), "x"}, receive(t, conn, 2))
+	assert.Less(t, residentMemory(t)-before, 200<<20)
+	assert.Equal(t, 1, p.counter("compression.too_large_total"))
+	assert.Equal(t, 1, p.counter(offloaded), "nobody would see what is there besides")
 }
 
 // What has the mark and is of no known algorithm is a value like any other.

@@ -75,6 +75,7 @@ func (w *worker) filterReply(r *request, reply []byte, src eventloop.Memory) {
 	if r.has(reqRouted) {
 		f.Slot = int(r.slot)
 	}
+	r.surround(f)
 	f.Begin(reply)
 	w.passReply(r, w.filters, f, src)
 }
@@ -86,6 +87,7 @@ func (w *worker) passReply(r *request, chain *filter.Chain, f *filter.Reply, src
 	case filter.Changed:
 		memory := f.Memory
 		f.Memory = nil
+		r.takes(len(f.Bytes))
 		if f.Bytes[0] == '-' {
 			r.flags |= reqFailed
 		}
@@ -95,22 +97,14 @@ func (w *worker) passReply(r *request, chain *filter.Chain, f *filter.Reply, src
 		if f.Memory != nil {
 			src = f.Memory
 		}
-		later := *f
-		f.Memory, f.Work = nil, nil
-		in := w.keep(f.Bytes, src)
-		w.workLater(r.owner(), in, later.Work, func() {
-			later.Bytes = in.Bytes()
-			later.Finish()
-			w.passReply(r, chain, &later, in.Buf)
-		})
+		w.holdReply(r, chain, f, src)
 	default:
 		w.finish(r, f.Bytes, src)
 	}
 }
 
 // workLater does the work of a filter for a session on a goroutine, and what is to follow on the loop. in is
-// what is worked on, with a reference that is given back at the end. When the session is gone before the
-// work has begun, it is left out.
+// what is worked on. When the session is gone before the work has begun, it is left out.
 func (w *worker) workLater(s *session, in eventloop.Ref, work filter.Work, then func()) {
 	bytes := in.Bytes()
 	turns := shortWork
@@ -119,14 +113,11 @@ func (w *worker) workLater(s *session, in eventloop.Ref, work filter.Work, then 
 	}
 	w.proc.laters.Go(func() {
 		turns <- struct{}{}
-		if s != nil && !s.gone.Load() {
+		if !s.gone.Load() {
 			work.Do(bytes)
 		}
 		<-turns
-		w.loop.Post(func() {
-			then()
-			in.Buf.Release()
-		})
+		w.loop.Post(then)
 	})
 }
 
@@ -207,8 +198,10 @@ func (s *session) holdFor(chain *filter.Chain, f *filter.Request) {
 	f.Memory, f.Work = nil, nil
 	s.held = h
 	s.stop |= stopFilter
-	s.w.workLater(s, s.pin(&h.request), h.request.Work, func() {
+	in := s.pin(&h.request)
+	s.w.workLater(s, in, h.request.Work, func() {
 		h.request.Finish()
+		in.Buf.Release()
 		if h.gone {
 			h.drop()
 			return

@@ -28,5 +28,6 @@ func (e emitter) compression(s *filter.CompressStats) {
 	e.counter("compression.corrupt_total", s.Corrupt)
 	e.counter("compression.too_large_total", s.TooLarge)
 	e.counter("compression.disabled_total", s.Disabled)
+	e.counter("compression.delayed_total", s.Delayed)
 	e.counter("compression.offloaded_total", s.Offloaded)
 }

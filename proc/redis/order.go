@@ -67,6 +67,19 @@ func (s *session) back(r *request) (next away) {
 	return next
 }
 
+// unorder takes an answered request off all that others wait for, and returns the one that was
+// parked behind it, if any.
+func (s *session) unorder(r *request) (next away) {
+	if r.has(reqAway) {
+		next = s.back(r)
+	}
+	if r.has(reqWhole) {
+		s.unhold(r)
+	}
+	r.flags &^= reqAway | reqWhole
+	return next
+}
+
 // forward sends a request that came back from one node on to another, as soon as those
 // of its session and slot that were sent before it are answered. asking puts ASKING in
 // front of it.

@@ -56,14 +56,7 @@ func (w *worker) finish(r *request, reply []byte, src eventloop.Memory) {
 
 // finishOrdered is finish for a request that others of its session wait for.
 func (w *worker) finishOrdered(s *session, r *request, reply []byte, src eventloop.Memory) {
-	var next away
-	if r.has(reqAway) {
-		next = s.back(r)
-	}
-	if r.has(reqWhole) {
-		s.unhold(r)
-	}
-	r.flags &^= reqAway | reqWhole
+	next := s.unorder(r)
 	w.deliver(r, reply, src)
 	if next.r != nil {
 		w.resume(next)

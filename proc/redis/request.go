@@ -35,11 +35,14 @@ type request struct {
 	sent  int64         // loop time at which it was sent to the node
 	scan  scanPosition  // kindScan
 	part  int32         // kindPart: index into split.parts
+	taken int32         // bytes that the reply to a command of a client takes decompressed, of all its parts
 	slot  uint16        // meaningful when routed
 	hops  uint8         // redirections and retries so far
 	waits uint8         // of those, TRYAGAIN
 	kind  kind
 	flags requestFlags
+
+	waiting *heldReply // replies to it that wait for its turn to be decompressed
 
 	note filter.Note // of the filters
 }
@@ -76,6 +79,9 @@ func (w *worker) recycle(r *request) {
 	if r.reply.Buf != nil {
 		r.reply.Buf.Release()
 	}
+	if r.taken > 0 && r.sess != nil {
+		r.sess.decoded -= int(r.taken)
+	}
 	*r = request{next: w.free}
 	w.free = r
 }
@@ -94,19 +100,24 @@ func (r *request) dropReply() {
 	}
 }
 
-// owner is the session that waits for the reply, directly or through a split.
-func (r *request) owner() *session {
+// whole is the command of a client that the request is, or is a part of.
+func (r *request) whole() *request {
 	for r.kind == kindPart {
 		r = r.split.parent
 	}
-	return r.sess
+	return r
 }
+
+// owner is the session that waits for the reply, directly or through a split.
+func (r *request) owner() *session { return r.whole().sess }
 
 // unread tells whether nobody will see the reply.
 func (r *request) unread() bool {
-	whole := r
-	for whole.kind == kindPart {
-		whole = whole.split.parent
+	for r.kind == kindPart {
+		if r.split.lost {
+			return true
+		}
+		r = r.split.parent
 	}
-	return whole.sess == nil || whole.has(reqMuted)
+	return r.sess == nil || r.has(reqMuted)
 }

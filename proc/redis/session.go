@@ -58,6 +58,7 @@ type session struct {
 	away       []away   // of those, the ones sent back by a node, in the order in which they came back
 	wholes     []whole  // of those, the ones with several keys in one slot
 	replySize  int      // moving average, bytes
+	decoded    int      // bytes of replies that are decompressed, or being so, and not in the output yet
 	heavy      bool     // takes the lane of those that move large values
 	stuck      int64    // loop time since which output is known to wait, 0: none waits
 	caller     uint32   // see callerNumber, 0: to be found out
@@ -177,7 +178,10 @@ func (s *session) protocolError(err error) {
 func (s *session) EOF() { s.finish() }
 
 // Flushed is called when the client has taken enough of its output.
-func (s *session) Flushed() { s.allow(stopOutput) }
+func (s *session) Flushed() {
+	s.allow(stopOutput)
+	s.workOnHead()
+}
 
 // Closed lets go of everything. Requests in flight stay in line at their nodes.
 func (s *session) Closed(err error) {
@@ -213,7 +217,9 @@ func (s *session) orphan(r *request) {
 	r.sess = nil
 	if r.has(reqDone) {
 		s.w.drop(r)
+		return
 	}
+	s.w.dropWaiting(r)
 }
 
 // push appends a request to the session's order.
@@ -263,6 +269,7 @@ func (s *session) advance() {
 		}
 		s.emitEarly(r)
 	}
+	s.workOnHead()
 	if s.stop != 0 || s.w.draining {
 		s.reconsider()
 	}

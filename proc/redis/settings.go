@@ -81,6 +81,9 @@ const (
 	// for a second, is closed; with sessionOutputMax it is closed even if it takes some.
 	sessionOutputHigh = 256 << 20
 	sessionOutputMax  = 1 << 30
+	// sessionDecoded is how many bytes of replies may be decompressed for a session, its output
+	// included, before their turn has come.
+	sessionDecoded = 64 << 20
 	// nodeWindow is how many bytes of requests may be outstanding at a node.
 	nodeWindow = 32 << 20
 	// nodeRequests is how many requests may be outstanding at a node.

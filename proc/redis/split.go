@@ -18,6 +18,7 @@ type split struct {
 	next   []int32 // for each key the next one of the same part
 	left   int     // parts without a reply
 	failed int     // index of the part whose reply is the error of the whole, -1: none
+	lost   bool    // a part of MGET has failed: nobody will see the others
 	sum    int64   // mergeSum
 	steps  *steps  // when it goes key by key, else nil
 }
@@ -225,6 +226,7 @@ func (sp *split) keySet(p *part, info *command.Info, frame []byte, args []resp.A
 func (sp *split) part(r *request, reply []byte, src eventloop.Memory) {
 	p := &sp.parts[r.part]
 	p.reply = sp.w.keep(reply, src)
+	sp.lost = sp.lost || sp.merge == mergeMGet && r.has(reqFailed)
 	sp.w.recycle(r)
 	sp.left--
 	if sp.steps != nil {

@@ -135,6 +135,10 @@ type fakeWork struct {
 
 func (w *fakeWork) Long() bool { return false }
 
+func (w *fakeWork) Room() int { return 0 }
+
+func (w *fakeWork) Begin() {}
+
 func (w *fakeWork) Do(bytes []byte) { w.did = bytes }
 
 func (w *fakeWork) Finish() (*eventloop.Buf, []resp.Arg) { return w.out, w.args }

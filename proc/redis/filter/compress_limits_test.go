@@ -49,18 +49,25 @@ func TestRepliesThatWouldBeTooLargeAreAnswered(t *testing.T) {
 	require.Equal(t, Changed, c.reply(r))
 	assert.Regexp(t, `^-ERR samaritan: .* 1 GiB .*\r\n$`, string(r.Bytes))
 	assert.True(t, r.Memory.Sole())
+	assert.EqualValues(t, 1, c.stats.TooLarge)
 	r.Memory.Release()
 
 	r = replyTo("MGET", "*2\r\n"+strings.Repeat(value, 2))
 	require.Equal(t, Later, c.reply(r), "700 MiB are not too many")
 	b, _ := r.Work.Finish()
 	assert.Nil(t, b, "it has not been done")
-	assert.Zero(t, c.stats.Corrupt+c.stats.TooLarge)
+
+	r = replyTo("MGET", "*2\r\n"+strings.Repeat(value, 2))
+	r.Beside = 350 << 20
+	require.Equal(t, Changed, c.reply(r), "with the other parts of the command they are")
+	r.Memory.Release()
+	assert.EqualValues(t, 2, c.stats.TooLarge)
+	assert.Zero(t, c.stats.Corrupt)
 
 	r = replyTo("HGETDEL", "*3\r\n"+strings.Repeat(value, 3))
 	require.Equal(t, Later, c.reply(r), "the values are nowhere else any more: as many are decompressed as have room")
 	assert.Len(t, r.Work.(*decompressWork).pieces, 2)
-	assert.EqualValues(t, 1, c.stats.TooLarge)
+	assert.EqualValues(t, 3, c.stats.TooLarge)
 	r.Finish()
 }
 

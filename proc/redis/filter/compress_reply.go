@@ -29,15 +29,15 @@ func (c *Compress) reply(r *Reply) Verdict {
 	switch {
 	case len(c.pieces) == 0:
 		return Pass
-	case room > resp.MaxFrame:
+	case room > resp.MaxFrame-r.Beside:
 		return c.refuse(r)
-	case work >= laterFrom:
+	case work >= laterFrom || r.Crowded:
 		if !before {
 			c.coder.stats.Offloaded++
 		}
 		r.Work = &decompressWork{
 			filter: c, reply: *r, coder: coder{set: &c.set, stats: new(CompressStats)}, cost: work,
-			pieces: c.keepPieces(), out: c.loop.NewBuf(room),
+			pieces: c.keepPieces(), room: room,
 		}
 		return Later
 	}
@@ -99,6 +99,7 @@ var errReplyTooLarge = fmt.Errorf("%w: the reply would have more than 1 GiB", co
 
 // refuse answers a request that only reads and has got too much.
 func (c *Compress) refuse(r *Reply) Verdict {
+	c.coder.stats.TooLarge++
 	b := c.loop.NewBuf(1 << 10)
 	b.B = resp.AppendError(b.B, "ERR samaritan: the values of the reply have more than 1 GiB when they are decompressed; ask for fewer at a time")
 	release(r.Memory)
@@ -138,9 +139,16 @@ type decompressWork struct {
 	coder  coder
 	cost   int
 	pieces []piece
-	out    *eventloop.Buf
+	room   int
+	out    *eventloop.Buf // nil until it begins
 	done   bool
 }
+
+// Room implements ReplyWork.
+func (w *decompressWork) Room() int { return w.room }
+
+// Begin implements ReplyWork.
+func (w *decompressWork) Begin() { w.out = w.filter.loop.NewBuf(w.room) }
 
 // Long implements Work.
 func (w *decompressWork) Long() bool { return w.cost >= longFrom }
@@ -156,7 +164,7 @@ func (w *decompressWork) Do(reply []byte) {
 // Finish implements Work.
 func (w *decompressWork) Finish() (*eventloop.Buf, []resp.Arg) {
 	if !w.done {
-		w.out.Release()
+		release(w.out)
 		return nil, nil
 	}
 	w.filter.coder.stats.Add(w.coder.stats)

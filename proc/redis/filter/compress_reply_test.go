@@ -25,6 +25,7 @@ func checkReply(t testing.TB, c *compression, name string, reply, want []byte) V
 	wants := c.wantsReply(r.Info, r.Note, r.Bytes)
 	verdict := c.reply(r)
 	if verdict == Later {
+		r.Work.Begin()
 		r.Work.Do(reply)
 		r.Finish()
 		if r.found == nil {

@@ -116,6 +116,12 @@ type searchWork struct {
 	done   bool
 }
 
+// Room implements ReplyWork.
+func (w *searchWork) Room() int { return 0 }
+
+// Begin implements ReplyWork.
+func (w *searchWork) Begin() {}
+
 // Long implements Work.
 func (w *searchWork) Long() bool { return len(w.reply.Bytes)*otherCost >= longFrom }
 

@@ -29,8 +29,9 @@ type CompressStats struct {
 	Decompressed [compress.Algorithms]Conversions
 	Skipped      [Skips]uint64 // values not compressed
 	Corrupt      uint64        // stored values that were broken, and passed on as they are
-	TooLarge     uint64        // stored values that would decompress to too much, and passed on as they are
+	TooLarge     uint64        // stored values that would decompress to too much, and passed on as they are; and replies refused for that
 	Disabled     uint64        // commands that cannot be used while values are compressed
+	Delayed      uint64        // replies that were decompressed only when it was their turn
 	Offloaded    uint64        // requests and replies that were worked on beside the loop
 }
 
@@ -46,6 +47,7 @@ func (s *CompressStats) Add(o *CompressStats) {
 	s.Corrupt += o.Corrupt
 	s.TooLarge += o.TooLarge
 	s.Disabled += o.Disabled
+	s.Delayed += o.Delayed
 	s.Offloaded += o.Offloaded
 }
 

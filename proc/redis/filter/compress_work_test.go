@@ -149,6 +149,7 @@ func TestWorkBesideTheLoopGivesTheSameReply(t *testing.T) {
 				if verdict == Later {
 					w := r.Work.(*decompressWork)
 					require.Empty(t, c.broken)
+					w.Begin()
 					done := make(chan struct{})
 					go func() {
 						defer close(done)
@@ -183,6 +184,7 @@ func TestBrokenValuesAreToldWithTheirReply(t *testing.T) {
 	require.Equal(t, Later, c.reply(r))
 	w := r.Work
 	r.Slot, r.Work = 2, nil // the caller uses it for the next reply
+	w.Begin()
 	w.Do(reply)
 	b, args := w.Finish()
 	assert.Nil(t, args)

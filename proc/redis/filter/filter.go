@@ -159,13 +159,28 @@ type Reply struct {
 	Unread  bool          // nobody waits for it any more
 	Bytes   []byte        // one whole reply
 
+	// Beside is how many bytes other replies take that become one with it.
+	Beside int
+	// Crowded says that much memory is held for who waits for it: what makes it larger is to be left for Work.
+	Crowded bool
+
 	// Memory is what changed Bytes lie in, with a reference for the caller.
 	Memory *eventloop.Buf
 	// Work is what is to be done for Later. Bytes must stay as they are until then.
-	Work Work
+	Work ReplyWork
 
 	found *search // what Work has found
 	progress
+}
+
+// ReplyWork is work on a reply.
+type ReplyWork interface {
+	Work
+	// Room is the most bytes that the reply may have then; 0 for work that only looks, and after which the
+	// filter is called once more.
+	Room() int
+	// Begin takes memory for them. It is called on the loop before Do, and may be long after the hook.
+	Begin()
 }
 
 // Work is what takes so long that the loop should not wait for it.
