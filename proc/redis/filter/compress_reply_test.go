@@ -32,6 +32,7 @@ func checkReply(t testing.TB, c *compression, name string, reply, want []byte) V
 			verdict = r.verdict()
 			require.Equal(t, Changed, verdict)
 		} else if verdict = c.reply(r); verdict == Later {
+			r.Work.Begin()
 			r.Work.Do(reply)
 			r.Finish()
 			require.Nil(t, r.found)

@@ -54,6 +54,7 @@ func TestLongSearchesGoOnBesideTheLoop(t *testing.T) {
 			require.Equal(t, Later, c.reply(r))
 			require.IsType(t, new(searchWork), r.Work)
 			was := c.stats
+			r.Work.Begin()
 			r.Work.Do(bytes.Clone(r.Bytes)) // it may have moved
 			assert.Equal(t, was, c.stats, "nothing is counted beside the loop")
 			assert.Empty(t, c.broken, "nor told")
@@ -144,10 +145,12 @@ func TestAFilterIsCalledAgainWhenItHasSearched(t *testing.T) {
 				assert.Equal(t, []string{reply}, seen)
 				return
 			}
+			r.Work.Begin()
 			r.Work.Do(r.Bytes)
 			r.Finish()
 			require.Equal(t, Later, chain.Reply(r), "there is much to decompress")
 			assert.Empty(t, seen)
+			r.Work.Begin()
 			r.Work.Do(r.Bytes)
 			r.Finish()
 			require.Equal(t, Changed, chain.Reply(r))
@@ -164,6 +167,7 @@ func TestRepliesThatWouldBeTooLargeAreAnsweredAfterALongSearch(t *testing.T) {
 	c := newCompression(t, Compression{Limits: compress.Limits{Size: 512 << 20, Ratio: 100_000}})
 	r := replyTo("MGET", "*100003\r\n"+strings.Repeat("$1\r\nx\r\n", 100000)+strings.Repeat(bulk(zerosClaimed(350<<20)), 3))
 	require.Equal(t, Later, c.reply(r))
+	r.Work.Begin()
 	r.Work.Do(r.Bytes)
 	r.Finish()
 	require.Equal(t, Changed, c.reply(r))
