@@ -222,6 +222,33 @@ func TestPartsThatDecompressToTooMuchAreAnError(t *testing.T) {
 	assert.Equal(t, 1, p.counter(offloaded), "nobody would see what is there besides")
 }
 
+// Parts that are searched at the same time know of each other all the same.
+func TestLargePartsThatAreSearchedAtTheSameTimeAreTooMuchTogether(t *testing.T) {
+	nodes := startStubs(t, 2)
+	p := startProxy(t, proxyOptions{}, addrs(nodes)...).ready(t).setCompression(t, &redis.Compression{MaxRatio: 100_000})
+	conn := connect(t, p.Addr)
+	long := bulk(storedForm(compress.Zstd, randomText(2<<20))) // to look at it takes a while
+	head := make(chan *stubConn, 1)
+	nodes[0].does(func(c *stubConn, args []string) bool {
+		return args[0] == "MGET" && c.say("*3\r\n"+long+strings.Repeat(bulk(zeros(300<<20)), 2))
+	})
+	nodes[1].does(func(c *stubConn, args []string) bool {
+		if args[0] == "GET" {
+			head <- c
+		}
+		return args[0] == "GET"
+	})
+	before := residentMemory(t)
+	goOn := busy(t)
+	require.NoError(t, conn.Send(cmd("GET", there), cmd("MGET", here, here, here, key(101, "a"), key(101, "b"), key(101, "c"))))
+	eventually(t, func() bool { return p.counter(offloaded) == 2 }, "both are searched")
+	goOn()
+	eventually(t, func() bool { return p.counter("compression.too_large_total") == 1 }, "600 MiB beside 600 MiB")
+	(<-head).say(bulk("x"))
+	assert.Equal(t, []any{"x", testredis.Error(refusedReply)}, receive(t, conn, 2))
+	assert.Less(t, residentMemory(t)-before, 200<<20)
+}
+
 // What has the mark and is of no known algorithm is a value like any other.
 func TestUnknownAlgorithmsPass(t *testing.T) {
 	r := startCompressing(t, compressing(compress.Snappy))
