@@ -48,9 +48,9 @@ type restarter struct {
 	terminate time.Duration // for what cannot move
 	wake      chan *attempt // has room for one
 
-	// hurried is closed by hurryUp: this process is to end, and clients are still moving.
-	hurried <-chan struct{}
-	hurryUp func()
+	// hurried is ended by hurryUp: this process is to end, and clients are still moving.
+	hurried context.Context
+	hurryUp context.CancelFunc
 
 	succ  *hotrestart.Successor // after the handover; owned by the goroutine
 	named bool                  // the pid file was the successor's then; owned by the goroutine
@@ -105,9 +105,9 @@ type predecessor struct {
 }
 
 func newRestarter(d *process, path string) *restarter {
-	hurried := make(chan struct{})
+	hurried, hurryUp := context.WithCancel(context.Background())
 	return &restarter{
-		hurried: hurried, hurryUp: sync.OnceFunc(func() { close(hurried) }),
+		hurried: hurried, hurryUp: hurryUp,
 		d: d, path: path, limit: d.o.restartTimeout, terminate: terminateTime(d),
 		wake:   make(chan *attempt, 1),
 		status: restartStatus{Phase: phaseComing, Since: time.Now(), PID: os.Getpid()},

@@ -35,7 +35,7 @@ func (r *restarter) leave(ctx context.Context, s *hotrestart.Successor, spare []
 		r.d.log.Warn("clients do not move to the new process, they are served here until they end", "reason", why)
 	}
 	switch end := r.awaitEnd(ctx, s); {
-	case ctx.Err() != nil, end == endGone && isClosed(r.hurried): // whatever else there is
+	case ctx.Err() != nil, end == endGone && r.hurried.Err() != nil: // whatever else there is
 	case end == endGone:
 		moving.end()
 		if !r.takeBack(s, spare) {
@@ -112,7 +112,7 @@ func (r *restarter) awaitEnd(ctx context.Context, s *hotrestart.Successor) endRe
 	defer limit.Stop()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	hurried := r.hurried
+	hurried := r.hurried.Done()
 	updated, before, asked := begin, -1, false
 	for {
 		select {
@@ -175,15 +175,6 @@ func (r *restarter) hasPredecessor() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.status.Predecessor != nil
-}
-
-func isClosed(ch <-chan struct{}) bool {
-	select {
-	case <-ch:
-		return true
-	default:
-		return false
-	}
 }
 
 // update tells the new process what has been counted here, and asks whether it lives. One that

@@ -47,8 +47,8 @@ type keeper interface {
 	ImportState([]byte) error
 }
 
-// exportState is what is known now, but for what complete adds. The numbers that people are shown stand still from here on, as the next
-// process counts on from them.
+// exportState is what is known now, but for what complete adds. The numbers that people are
+// shown stand still from here on, as the next process counts on from them.
 func (d *process) exportState() ([]byte, error) {
 	d.numbers.hold()
 	s := &handedState{
