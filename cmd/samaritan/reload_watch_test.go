@@ -159,6 +159,10 @@ func TestOnlyTheProcessThatServesFollowsTheFile(t *testing.T) {
 	}
 	c.await("/hotrestart", 200, `"clients":1,`)
 	assert.NotContains(t, c.out.String(), "config not reloaded")
+
+	require.NoError(t, syscall.Kill(c.serving(), syscall.SIGKILL)) // who takes back has to catch up
+	c.awaitLog("this one takes back")
+	c.await("/services", 200, `"more-2"`)
 	require.NoError(t, stays.Close())
 	c.endHot()
 }

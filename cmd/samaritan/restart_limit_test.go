@@ -155,6 +155,35 @@ func TestConnectionLimitAfterTakingBack(t *testing.T) {
 	c.endHot()
 }
 
+// Nobody is left of a process that was killed.
+func TestConnectionLimitAfterTheOldProcessWasKilled(t *testing.T) {
+	stream := testredis.FreeAddress(t)
+	c := launchHot(t, nil, func(c *child) {
+		c.write(sheet{admin: c.admin, services: []entry{
+			{name: "stream", listen: stream, limit: 1, more: "protocol: TCP", nodes: []string{newGreeter(t, "a").address}},
+		}}.text())
+	})
+	c.await("/ready", 200, "")
+	stays, err := visit(stream)
+	require.NoError(t, err)
+	defer stays.Close()
+	first := c.serving()
+	c.restart()
+	c.await("/hotrestart", 200, `"clients":1,`)
+	_, err = visit(stream)
+	require.Error(t, err)
+	require.NoError(t, syscall.Kill(first, syscall.SIGKILL))
+	require.Eventually(t, func() bool {
+		g, err := visit(stream)
+		if err == nil {
+			t.Cleanup(func() { _ = g.Close() })
+		}
+		return err == nil
+	}, patience, 5*time.Millisecond, "its place is free")
+	require.NoError(t, syscall.Kill(c.serving(), syscall.SIGTERM))
+	require.Eventually(t, func() bool { return c.serving() == 0 }, patience, 5*time.Millisecond)
+}
+
 // The state of a process that does not tell has no such field.
 func TestClientsBeforeAreTheFirstThingInTheState(t *testing.T) {
 	text, err := json.Marshal(&handedState{Restarts: 3})
